@@ -1,0 +1,273 @@
+"""Weights: ours, the authors', and exports to other programs.
+
+Ours are ``NAME.safetensors`` beside a card ``NAME.json`` that says how they
+were made.  Neither format can execute anything.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from . import datasets
+from .models import SRCNN, Architecture
+
+#: The authors' models: name → folder in ``srcnn-official``, and its scales.
+OFFICIAL = {
+    "official/9-1-5-91": ("9-1-5(91 images)", (2, 3, 4)),
+    "official/9-1-5-imagenet": ("9-1-5(ImageNet)", (3,)),
+    "official/9-3-5-imagenet": ("9-3-5(ImageNet)", (3,)),
+    "official/9-5-5-imagenet": ("9-5-5(ImageNet)", (2, 3, 4)),
+}
+
+
+class CheckpointError(ValueError):
+    """Weights that can't be had; the message names them and the remedy."""
+
+
+def folder() -> Path:
+    """Where our own weights lie."""
+    return datasets.data_folder() / "checkpoints"
+
+
+def names() -> dict[str, tuple[int, ...]]:
+    """Model names and the scales they exist for: ours, then the authors'."""
+    ours: dict[str, list[int]] = {}
+    for path in sorted(folder().glob("*_x[0-9].safetensors")):
+        name, _, scale = path.stem.rpartition("_x")
+        ours.setdefault(name, []).append(int(scale))
+    official = {name: scales for name, (_, scales) in OFFICIAL.items()}
+    return {name: tuple(scales) for name, scales in ours.items()} | official
+
+
+def locate(name: str, scale: int | None = None) -> Path:
+    """The file that a model name means.
+
+    Raises
+    ------
+    CheckpointError : for an unknown name or a scale it does not exist for.
+    datasets.DataError : when the authors' models can't be had.
+    """
+    given = Path(name)
+    if given.suffix in (".safetensors", ".mat"):
+        if not given.is_file():
+            raise CheckpointError(f"{name}: no such file")
+        return given
+    known = names()
+    if name not in known:
+        raise CheckpointError(
+            f"model {name!r} is not known; there are {', '.join(known)}, "
+            "or give a .safetensors file"
+        )
+    if scale not in known[name]:
+        there = ", ".join(f"x{s}" for s in known[name])
+        raise CheckpointError(f"model {name} is for {there}, not x{scale}")
+    if name in OFFICIAL:
+        return datasets.path("srcnn-official") / OFFICIAL[name][0] / f"x{scale}.mat"
+    return folder() / f"{name}_x{scale}.safetensors"
+
+
+def load(name: str, scale: int | None = None) -> SRCNN:
+    """Load a network by name (see `names`) or from a file, on the CPU.
+
+    Parameters
+    ----------
+    name : such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that
+        ends in .safetensors or .mat.
+    scale : the magnification; a file that knows its own must agree.
+
+    Raises
+    ------
+    CheckpointError : for unknown, unfit or damaged weights.
+    """
+    path = locate(name, scale)
+    if path.suffix == ".mat":
+        return _load_mat(path)
+    card = read_card(path)
+    trained_for = card.get("scale")
+    if scale is not None and trained_for not in (None, scale):
+        raise CheckpointError(f"{path}: is for x{trained_for}, not x{scale}")
+    try:
+        architecture = Architecture(
+            tuple(card["f"]), tuple(card["n"]), card["channels"]
+        )
+        model = SRCNN(*architecture)
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, KeyError, RuntimeError, OSError) as e:
+        reason = str(e).splitlines()[0]
+        raise CheckpointError(f"{path}: damaged weights ({reason})") from None
+    return model
+
+
+def read_card(path: Path) -> dict:
+    """The card inside a .safetensors file: how the weights were made."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > 1_000_000:
+                raise ValueError("its header is too long")
+            header = json.loads(file.read(length))
+        return json.loads(header["__metadata__"]["card"])
+    except (OSError, KeyError, ValueError) as e:
+        raise CheckpointError(
+            f"{path}: not weights of this book, or damaged ({e})"
+        ) from None
+
+
+def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
+    """Write weights and their card, each atomically.
+
+    Parameters
+    ----------
+    path : ends in .safetensors; the card goes beside it, in .json, with the
+        sha256 of the weights' file.
+    card : what is known of the training; the architecture is added.
+    """
+    path = Path(path)
+    a = model.architecture
+    card = {"f": list(a.f), "n": list(a.n), "channels": a.channels} | card
+    card.setdefault("date", datetime.date.today().isoformat())
+    tensors = {
+        k: v.detach().cpu().contiguous().clone()
+        for k, v in model.state_dict().items()
+    }
+    blob = save(tensors, metadata={"card": json.dumps(card)})
+    write_atomically(path, blob)
+    card["sha256"] = hashlib.sha256(blob).hexdigest()
+    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path.with_suffix(".json"), text.encode())
+    return path
+
+
+def write_atomically(path: Path, blob: bytes) -> None:
+    """Write to a temporary name, force it to disk, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(blob)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load_mat(path: Path) -> SRCNN:
+    """The authors' MATLAB weights, for luma (their SRCNN.m, 2014).
+
+    Each filter is a column-major vector of f × f weights:
+    weights_conv1 (f1², n1), weights_conv2 (n1, f2², n2), weights_conv3
+    (n2, f3²); biases (n, 1).  ``imfilter`` is correlation, as Conv2d is.
+    """
+    from scipy.io import loadmat
+
+    try:
+        mat = loadmat(path)
+        w1, w2, w3 = (mat[f"weights_conv{i}"] for i in (1, 2, 3))
+        biases = [mat[f"biases_conv{i}"].ravel() for i in (1, 2, 3)]
+    except Exception as e:  # scipy raises many kinds
+        raise CheckpointError(
+            f"{path}: not the authors' weights, or damaged ({e})"
+        ) from None
+    # → (filters out, channels in, f², column-major)
+    stacks = [w1.T[:, None], w2.transpose(2, 0, 1), w3[None]]
+    sizes = [round(stack.shape[-1] ** 0.5) for stack in stacks]
+    model = SRCNN(sizes, (w1.shape[1], w3.shape[0]))
+    with torch.no_grad():
+        for conv, stack, size, bias in zip(
+            model.convs, stacks, sizes, biases
+        ):
+            filters = stack.reshape(*stack.shape[:2], size, size)
+            filters = np.ascontiguousarray(filters.swapaxes(2, 3))
+            conv.weight.copy_(torch.from_numpy(filters))
+            conv.bias.copy_(torch.from_numpy(bias))
+    return model
+
+
+def export_json(model: SRCNN, path: str | os.PathLike) -> Path:
+    """Write the weights as JSON, for JavaScript and for reading by eye.
+
+    ``{"f", "n", "channels", "layers": [{"shape": [out, in, f, f], "weight":
+    […], "bias": […]}…]}``, row-major, rounded to 7 significant digits.
+    """
+    a = model.architecture
+    layers = []
+    for conv in model.convs:
+        weight = conv.weight.detach().cpu().flatten().tolist()
+        bias = conv.bias.detach().cpu().tolist()
+        layers.append(
+            {
+                "shape": list(conv.weight.shape),
+                "weight": [float(f"{w:.7g}") for w in weight],
+                "bias": [float(f"{b:.7g}") for b in bias],
+            }
+        )
+    content = {"f": a.f, "n": a.n, "channels": a.channels, "layers": layers}
+    path = Path(path)
+    write_atomically(path, json.dumps(content).encode())
+    return path
+
+
+def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
+    """Write the network as ONNX: input ``y`` and output ``sr_y``, float32.
+
+    Both are (1, channels, height, width) with any height and width; edges
+    are repeated before each layer, as in ``padding="same"``.
+
+    Raises
+    ------
+    CheckpointError : when the package ``onnx`` is not installed.
+    """
+    try:
+        from onnx import TensorProto, checker, helper, numpy_helper
+    except ImportError:
+        raise CheckpointError(
+            f"{path}: writing ONNX needs the package onnx: pip install onnx"
+        ) from None
+    nodes, constants, last = [], [], "y"
+    for i, conv in enumerate(model.convs, start=1):
+        final = i == len(model.convs)
+        margin = conv.kernel_size[0] // 2
+        if margin:
+            pads = np.array([0, 0, margin, margin] * 2, dtype=np.int64)
+            constants.append(numpy_helper.from_array(pads, f"pads{i}"))
+            nodes.append(
+                helper.make_node(
+                    "Pad", [last, f"pads{i}"], [f"padded{i}"], mode="edge"
+                )
+            )
+            last = f"padded{i}"
+        for key, tensor in (("W", conv.weight), ("b", conv.bias)):
+            array = tensor.detach().cpu().numpy()
+            constants.append(numpy_helper.from_array(array, f"{key}{i}"))
+        out = "sr_y" if final else f"sum{i}"
+        nodes.append(
+            helper.make_node("Conv", [last, f"W{i}", f"b{i}"], [out])
+        )
+        last = out
+        if not final:
+            nodes.append(helper.make_node("Relu", [last], [f"maps{i}"]))
+            last = f"maps{i}"
+    channels = model.architecture.channels
+    ports = [
+        helper.make_tensor_value_info(
+            name, TensorProto.FLOAT, [1, channels, "height", "width"]
+        )
+        for name in ("y", "sr_y")
+    ]
+    graph = helper.make_graph(
+        nodes, "SRCNN", ports[:1], ports[1:], initializer=constants
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx_model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    checker.check_model(onnx_model)
+    path = Path(path)
+    write_atomically(path, onnx_model.SerializeToString())
+    return path

@@ -1,0 +1,142 @@
+"""The paper's protocol, in its order of steps; nothing else knows it.
+
+1. Luma: uint8 (H, W), rounded (`images.luma`).
+2. Mod-crop to a multiple of the scale.
+3. Y/255 as float, shrunk by ``imresize``; the result stays in float.
+4. The method makes (H, W) of it, about 0…1.
+5. Clip, times 255, round to uint8.
+6. Leave out `scale` pixels on each side; PSNR with peak 255, and SSIM.
+7. The mean over the pictures.
+
+Source: the authors' test code (SRCNN_v1, demo_SR.m) and TPAMI section 4.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from .images import luma, modcrop, to_uint8
+from .methods import Method
+from .metrics import psnr, ssim
+from .resize import imresize
+
+SCALES = (2, 3, 4)
+#: The protocol in one line, kept with every recorded number.
+PROTOCOL = (
+    "uint8 luma, mod-crop, float LR by MATLAB bicubic with antialiasing and "
+    "clamped borders, uint8 output, crop = scale"
+)
+
+
+class Score(NamedTuple):
+    """One picture: PSNR in dB, SSIM, and the seconds the method took."""
+
+    name: str
+    psnr_db: float
+    ssim: float
+    seconds: float
+
+
+def degrade(
+    image: np.ndarray, scale: int, *, kind: str = "y", border: str = "clamp"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps 1–3: what is to be restored, and what the method is given.
+
+    Parameters
+    ----------
+    image : uint8 (H, W), (H, W, 3) or (H, W, 4).
+    kind : of luma, see `images.luma`.
+    border : see `resize.resize_matrix`.
+
+    Returns
+    -------
+    hr_y : uint8 (H', W'), multiples of `scale`.
+    lr_y : float64 (H'/scale, W'/scale), about 0…1.
+
+    Raises
+    ------
+    ValueError : when `scale` is not 2, 3 or 4, or the picture too small.
+    """
+    check_scale(scale)
+    hr_y = modcrop(luma(image, kind), scale)
+    if min(hr_y.shape) < 11 + 2 * scale:
+        raise ValueError(
+            f"a picture of {image.shape[0]}×{image.shape[1]} pixels is too "
+            f"small to measure at x{scale}; {12 + 3 * scale} would do"
+        )
+    return hr_y, imresize(hr_y / 255.0, 1 / scale, border=border)
+
+
+def score(
+    method: Method,
+    image: np.ndarray,
+    scale: int,
+    *,
+    name: str = "",
+    kind: str = "y",
+    border: str = "clamp",
+) -> Score:
+    """All steps for one picture; see `degrade` for the parameters."""
+    hr_y, lr_y = degrade(image, scale, kind=kind, border=border)
+    began = time.perf_counter()
+    sr_y = method(lr_y, scale)
+    seconds = time.perf_counter() - began
+    sr_y = to_uint8(np.asarray(sr_y, dtype=float) * 255)
+    return Score(
+        name,
+        psnr(hr_y, sr_y, crop=scale),
+        ssim(hr_y, sr_y, crop=scale),
+        seconds,
+    )
+
+
+def evaluate(
+    method: Method,
+    images: Mapping[str, np.ndarray],
+    scale: int,
+    *,
+    kind: str = "y",
+    border: str = "clamp",
+    on_score=None,
+) -> list[Score]:
+    """Score a method on every picture.
+
+    Parameters
+    ----------
+    images : name → uint8 picture, such as a `datasets.Dataset`.
+    on_score : called with each `Score`, to show progress.
+
+    Raises
+    ------
+    ValueError : for a bad scale, or a picture that is too small; the message
+        names it.
+    """
+    check_scale(scale)
+    scores = []
+    for name in images:
+        try:
+            row = score(
+                method, images[name], scale, name=name, kind=kind, border=border
+            )
+        except ValueError as e:
+            raise ValueError(f"{name}: {e}") from None
+        scores.append(row)
+        if on_score is not None:
+            on_score(row)
+    return scores
+
+
+def mean(scores: list[Score]) -> tuple[float, float]:
+    """Mean PSNR in dB and mean SSIM."""
+    return (
+        float(np.mean([s.psnr_db for s in scores])),
+        float(np.mean([s.ssim for s in scores])),
+    )
+
+
+def check_scale(scale) -> None:
+    """Raise ValueError, in one line, for a scale the paper doesn't have."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be 2, 3 or 4, not {scale}")

@@ -1,0 +1,235 @@
+"""Read and write pictures; luma and colour spaces; mod-crop and patches."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+#: ITU-R BT.601 in studio range, for R, G, B in 0…1: Y 16…235, Cb Cr 16…240.
+RGB_TO_YCBCR = np.array(
+    [
+        [65.481, 128.553, 24.966],
+        [-37.797, -74.203, 112.0],
+        [112.0, -93.786, -18.214],
+    ]
+)
+YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
+#: MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix.
+RGB_TO_GRAY = np.array([0.298936021293776, 0.587043074451121, 0.114020904255103])
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+class ImageError(ValueError):
+    """A picture that can't be read or written; the message names the file."""
+
+
+def read(path: str | os.PathLike) -> np.ndarray:
+    """Read a picture as it should be seen: EXIF rotation is applied.
+
+    Returns
+    -------
+    Array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or uint16
+    0…65535 for 16-bit grey (and 16-bit TIFF).  Palettes become RGB or RGBA;
+    16-bit colour PNG is read as 8 bits, all that Pillow offers.
+
+    Raises
+    ------
+    ImageError : when there is no such file or it is not a picture.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder; give one picture")
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            image.load()
+    except UnidentifiedImageError:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return _read_tiff(path)
+        raise ImageError(
+            f"{path}: not a picture that can be read; "
+            f"give {', '.join(SUFFIXES)}"
+        ) from None
+    except PermissionError:
+        raise ImageError(f"{path}: no permission to read it") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+        raise ImageError(f"{path}: the picture is damaged ({e})") from None
+    return _to_array(image, path)
+
+
+def _to_array(image: Image.Image, path: Path) -> np.ndarray:
+    mode = image.mode
+    if mode.startswith("I"):  # 16-bit grey; "I" may be 32 bits wide
+        array = np.asarray(image)
+        if array.min() < 0 or array.max() > 65535:
+            raise ImageError(f"{path}: 32-bit grey; save it with 8 or 16 bits")
+        return array.astype(np.uint16)
+    if mode == "F":
+        raise ImageError(f"{path}: float pixels; save it with 8 or 16 bits")
+    if mode in ("1", "L"):
+        return np.array(image.convert("L"))
+    if mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info:
+        return np.array(image.convert("RGBA"))
+    return np.array(image.convert("RGB"))
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    """16-bit colour TIFF, which Pillow doesn't know."""
+    from skimage.io import imread
+
+    try:
+        array = imread(path)
+    except Exception as e:  # tifffile raises many kinds
+        raise ImageError(f"{path}: the picture is damaged ({e})") from None
+    good = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype not in (np.uint8, np.uint16) or not good:
+        raise ImageError(f"{path}: not grey, RGB or RGBA with 8 or 16 bits")
+    return array
+
+
+def write(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write a picture under a temporary name, then rename it into place.
+
+    Parameters
+    ----------
+    path : the suffix gives the format, one of `SUFFIXES`.
+    image : uint8 array (H, W), (H, W, 3) or (H, W, 4); or uint16, grey in
+        PNG and TIFF, colour in TIFF only.
+
+    Raises
+    ------
+    ImageError : for a format that can't hold the picture or a target that
+        can't be written.  Nothing is left behind.
+    """
+    path = Path(path)
+    check_target(path, image.shape[2] == 4 if image.ndim == 3 else False)
+    suffix = path.suffix.lower()
+    tiff = suffix in (".tif", ".tiff")
+    deep_colour = image.dtype == np.uint16 and image.ndim == 3
+    if image.dtype == np.uint16 and not (tiff or suffix == ".png"):
+        raise ImageError(f"{path}: {suffix} holds 8 bits; give .png or .tif")
+    if deep_colour and not tiff:
+        raise ImageError(f"{path}: 16-bit colour needs .tif")
+    handle, temporary = tempfile.mkstemp(suffix=suffix, dir=path.parent)
+    try:
+        os.close(handle)
+        if deep_colour:
+            from skimage.io import imsave
+
+            imsave(temporary, image, check_contrast=False)
+        else:
+            Image.fromarray(image).save(temporary, **_QUALITY.get(suffix, {}))
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as e:
+        raise ImageError(f"{path}: can't be written ({e.strerror or e})") from None
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+_QUALITY = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def check_target(path: str | os.PathLike, alpha: bool = False) -> None:
+    """Raise `ImageError` when `write` could not write there."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ImageError(
+            f"{path}: can't tell the format; end it in {', '.join(SUFFIXES)}"
+        )
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder; give a file name")
+    folder = path.parent
+    if not folder.is_dir():
+        raise ImageError(f"{path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK) or (
+        path.exists() and not os.access(path, os.W_OK)
+    ):
+        raise ImageError(f"{path}: no permission to write there")
+    if alpha and path.suffix.lower() in (".jpg", ".jpeg", ".bmp"):
+        raise ImageError(
+            f"{path}: {path.suffix} has no transparency; give .png or .tif"
+        )
+
+
+def rgb_to_ycbcr(rgb_01: np.ndarray) -> np.ndarray:
+    """RGB (H, W, 3) in 0…1 → YCbCr (H, W, 3) in 0…255, not rounded.
+
+    BT.601, studio range: white has Y = 235, black Y = 16.
+    """
+    return np.asarray(rgb_01) @ RGB_TO_YCBCR.T + YCBCR_OFFSET
+
+
+def ycbcr_to_rgb(ycbcr_255: np.ndarray) -> np.ndarray:
+    """The inverse of `rgb_to_ycbcr`; the result may leave 0…1."""
+    inverse = np.linalg.inv(RGB_TO_YCBCR)
+    return (np.asarray(ycbcr_255) - YCBCR_OFFSET) @ inverse.T
+
+
+def to_uint8(values_255: np.ndarray) -> np.ndarray:
+    """Clip to 0…255 and round half up, as MATLAB's ``uint8`` does."""
+    return np.floor(np.clip(values_255, 0, 255) + 0.5).astype(np.uint8)
+
+
+def luma(image: np.ndarray, kind: str = "y") -> np.ndarray:
+    """The luma that is measured, uint8 (H, W).
+
+    Parameters
+    ----------
+    image : uint8, (H, W), (H, W, 3) or (H, W, 4; alpha is ignored).  A grey
+        picture is its own luma, whichever the kind.
+    kind : ``"y"``: BT.601 studio range 16…235, the paper's on Set5 and Set14
+        (MATLAB ``rgb2ycbcr``); ``"gray"``: full range (MATLAB ``rgb2gray``),
+        the paper's on BSD200.
+
+    Raises
+    ------
+    ValueError : for another kind or another shape.
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise ValueError(f"luma is defined on uint8, not {image.dtype}")
+    if image.ndim == 2:
+        return image
+    if image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ValueError(f"image must be grey or RGB, not {image.shape}")
+    rgb = image[..., :3]
+    if kind == "y":
+        return to_uint8(rgb_to_ycbcr(rgb / 255.0)[..., 0])
+    if kind == "gray":
+        return to_uint8(rgb @ RGB_TO_GRAY)
+    raise ValueError(f"luma must be y or gray, not {kind!r}")
+
+
+def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
+    """Cut rows and columns at the end so that both divide by `scale`."""
+    height, width = image.shape[:2]
+    return image[: height - height % scale, : width - width % scale]
+
+
+def patches(image: np.ndarray, size: int, stride: int = 1) -> np.ndarray:
+    """All square windows of a picture, row by row.
+
+    Parameters
+    ----------
+    image : array (H, W).
+    size, stride : of the windows, in pixels.
+
+    Returns
+    -------
+    View, shape (rows, columns, size, size): window [i, j] begins at pixel
+    (i·stride, j·stride).  Nothing is copied.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(image, (size, size))
+    return windows[::stride, ::stride]

@@ -1,0 +1,66 @@
+"""SRCNN as a method: enlarge by bicubic interpolation, then the network."""
+
+import numpy as np
+import torch
+
+from ..models import SRCNN
+from .bicubic import bicubic
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` takes a CUDA GPU where there is one.
+
+    Raises
+    ------
+    ValueError : for cuda on a machine without, or another name.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, not {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA GPU here; use --device cpu")
+    return torch.device(name)
+
+
+#: Pixels worked on at a time: 64 feature maps of these are 268 MB.
+STRIP_PIXELS = 2**20
+
+
+class SRCNNMethod:
+    """A network as a method; call it with ``(lr_y, scale)``.
+
+    Parameters
+    ----------
+    model : trained for the scale it will be called with.
+    device : auto, cpu or cuda.
+    """
+
+    def __init__(self, model: SRCNN, device: str = "auto"):
+        self.device = choose_device(device)
+        self.model = model.to(self.device).eval()
+
+    def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
+        """(h, w) in 0…1 → (h·scale, w·scale), float32, about 0…1."""
+        return self.enhance(bicubic(lr_y, scale))
+
+    def enhance(self, y: np.ndarray) -> np.ndarray:
+        """The network alone: (H, W) in 0…1 → (H, W), float32.
+
+        Works in strips of rows, so that a large photograph fits in memory.
+        Each strip sees as many rows more as the network reaches, so the
+        result is that of the whole picture.
+        """
+        y = np.ascontiguousarray(y, dtype=np.float32)
+        height, width = y.shape
+        reach = self.model.architecture.border
+        rows = max(1, STRIP_PIXELS // width)
+        out = np.empty_like(y)
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            first = max(0, top - reach)
+            strip = torch.from_numpy(y[first : bottom + reach])
+            with torch.inference_mode():
+                sr = self.model(strip[None, None].to(self.device))[0, 0]
+            out[top:bottom] = sr[top - first : bottom - first].cpu().numpy()
+        return out

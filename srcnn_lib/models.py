@@ -1,0 +1,180 @@
+"""The network of the paper and three ways to start its weights."""
+
+import re
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Architecture(NamedTuple):
+    """Filter sizes f1, f2, f3; numbers of filters n1, n2; channels c.
+
+    Parameters
+    ----------
+    f : odd numbers of pixels, one for each layer; the paper's are (9, 1, 5),
+        (9, 3, 5) and (9, 5, 5).
+    n : numbers of filters, one fewer than there are layers.
+    channels : of the input and the output; 1 for luma.
+    """
+
+    f: tuple[int, ...] = (9, 1, 5)
+    n: tuple[int, ...] = (64, 32)
+    channels: int = 1
+
+    @classmethod
+    def parse(cls, name: str) -> "Architecture":
+        """``"9-1-5"``, or ``"9-1-5_128-64"`` for other numbers of filters.
+
+        Raises
+        ------
+        ValueError : when the name is not of this form.
+        """
+        match = re.fullmatch(r"(\d+(?:-\d+)+)(?:_(\d+(?:-\d+)*))?", name)
+        if match is None:
+            raise ValueError(f"architecture must look like 9-1-5, not {name!r}")
+        f = tuple(int(x) for x in match[1].split("-"))
+        n = tuple(int(x) for x in match[2].split("-")) if match[2] else None
+        architecture = cls(f, n or cls._field_defaults["n"])
+        architecture.check()
+        return architecture
+
+    def check(self) -> None:
+        """Raise ValueError when no network has these numbers."""
+        if len(self.n) != len(self.f) - 1:
+            raise ValueError(
+                f"{len(self.f)} layers need {len(self.f) - 1} numbers of "
+                f"filters, not {len(self.n)}"
+            )
+        if any(size < 1 or size % 2 == 0 for size in self.f):
+            raise ValueError(f"filter sizes must be odd, not {self.f}")
+        if min(self.n) < 1 or self.channels < 1:
+            raise ValueError("numbers of filters and channels begin at 1")
+
+    @property
+    def name(self) -> str:
+        """The inverse of `parse` for one channel."""
+        name = "-".join(map(str, self.f))
+        if self.n != self._field_defaults["n"]:
+            name += "_" + "-".join(map(str, self.n))
+        return name
+
+    @property
+    def border(self) -> int:
+        """Pixels that a network without padding loses on each side."""
+        return sum(size // 2 for size in self.f)
+
+    @property
+    def receptive_field(self) -> int:
+        """Width in pixels of what one output pixel sees: 13 for 9-1-5."""
+        return 2 * self.border + 1
+
+
+class SRCNN(nn.Module):
+    """Y ↦ F(Y): three convolutions, a ReLU after each but the last.
+
+    Parameters
+    ----------
+    f, n, channels : see `Architecture`.
+
+    Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3.
+    """
+
+    def __init__(self, f=(9, 1, 5), n=(64, 32), channels: int = 1):
+        super().__init__()
+        self.architecture = Architecture(tuple(f), tuple(n), channels)
+        self.architecture.check()
+        widths = (channels, *n, channels)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(widths[i], widths[i + 1], size)
+            for i, size in enumerate(f)
+        )
+
+    def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
+        """Enhance a picture that was enlarged by bicubic interpolation.
+
+        Parameters
+        ----------
+        y : (B, channels, H, W), in 0…1.
+        padding : ``"same"`` repeats the edge pixels before every layer, as
+            the authors' test code does; the output is as large as the input.
+            ``"valid"`` pads nothing, as in their training; the output is
+            `Architecture.border` pixels smaller on each side.
+
+        Returns
+        -------
+        (B, channels, H', W'), about 0…1, not clipped.
+
+        Raises
+        ------
+        ValueError : for another `padding`.
+        """
+        if padding not in ("same", "valid"):
+            raise ValueError(f"padding must be same or valid, not {padding!r}")
+        for i, conv in enumerate(self.convs):
+            margin = conv.kernel_size[0] // 2
+            if padding == "same" and margin:
+                y = F.pad(y, (margin,) * 4, mode="replicate")
+            y = conv(y)
+            if i < len(self.convs) - 1:
+                y = F.relu(y)
+        return y
+
+    def count_weights(self, biases: bool = False) -> int:
+        """Number of weights; the paper counts them without biases."""
+        return sum(
+            p.numel() for p in self.parameters() if biases or p.dim() > 1
+        )
+
+
+def initialise(
+    model: SRCNN, how: str = "identity", generator=None
+) -> SRCNN:
+    """Set the weights at which training starts, in place.
+
+    Parameters
+    ----------
+    how : ``"paper"``: Gaussian of σ = 0.001, biases zero (TPAMI section 3.3);
+        ``"default"``: PyTorch's own (uniform within ±1/√fan-in);
+        ``"identity"``: as default, but one filter of each layer passes the
+        input on and the last layer reads that one only, so that the network
+        starts as bicubic interpolation, which its input already is.
+    generator : a torch.Generator, for reproducible weights.
+
+    Returns
+    -------
+    The same model.
+
+    Raises
+    ------
+    ValueError : for another `how`.
+    """
+    if how not in ("paper", "default", "identity"):
+        raise ValueError(
+            f"init must be paper, default or identity, not {how!r}"
+        )
+    with torch.no_grad():
+        for conv in model.convs:
+            if how == "paper":
+                conv.weight.normal_(0, 0.001, generator=generator)
+                conv.bias.zero_()
+            else:
+                bound = conv.weight[0].numel() ** -0.5
+                conv.weight.uniform_(-bound, bound, generator=generator)
+                conv.bias.uniform_(-bound, bound, generator=generator)
+        if how == "identity":
+            _start_as_identity(model)
+    return model
+
+
+def _start_as_identity(model: SRCNN) -> None:
+    channels = range(model.architecture.channels)
+    for conv in model.convs:
+        centre = conv.kernel_size[0] // 2
+        for c in channels:
+            conv.weight[c] = 0
+            conv.weight[c, c, centre, centre] = 1
+            conv.bias[c] = 0
+    last = model.convs[-1]
+    last.weight[:, len(channels) :] = 0

@@ -1,0 +1,649 @@
+"""Training: sub-images, schedules, and the loop.
+
+The pictures lie on the device as two long vectors, the bicubic input and the
+ground truth.  A sub-image is a set of positions in them, so that cutting,
+turning and flipping a whole batch is one indexing operation.
+"""
+
+import dataclasses
+import math
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from . import checkpoints, datasets
+from .images import luma, modcrop
+from .methods.bicubic import bicubic
+from .methods.srcnn import choose_device
+from .models import SRCNN, Architecture, initialise
+from .resize import imresize
+
+
+class TrainingError(RuntimeError):
+    """Training can't start or go on; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A recipe.  Lengths in pixels; one step is one batch.
+
+    Parameters
+    ----------
+    arch, scale : what to train, such as ``"9-1-5"`` for x3.
+    steps, batch, size : how many batches of how many sub-images of which
+        width.
+    sampling : ``"random"``: anywhere, in all eight symmetries; ``"grid"``:
+        the paper's, every `stride` pixels, shuffled anew each epoch.
+    optimiser : ``"adam"``, or ``"sgd"`` with momentum 0.9, where the last
+        layer learns at a tenth of the step size and biases at a tenth of
+        their layer's, as in the authors' released solver.
+    step_size : of Adam on the mean squared error per pixel; of SGD on half
+        the squared error summed over a sub-image, the authors' loss.
+    schedule : ``"cosine"`` after `warmup` steps, or ``"constant"``.
+    average : decay per step of the exponential moving average of the
+        weights, which is what is kept; 0 keeps the last weights.
+    init : see `models.initialise`.
+    seed : of the initial weights and of every batch.
+    validate_every : steps between validations, 0 for the end only.
+    """
+
+    arch: str = "9-1-5"
+    scale: int = 3
+    steps: int = 40_000
+    batch: int = 16
+    size: int = 41
+    sampling: str = "random"
+    stride: int = 14
+    optimiser: str = "adam"
+    step_size: float = 2e-3
+    schedule: str = "cosine"
+    warmup: int = 200
+    average: float = 0.999
+    init: str = "identity"
+    seed: int = 0
+    validate_every: int = 1_000
+
+    def check(self) -> None:
+        """Raise ValueError, in one line, when no run can have these."""
+        border = Architecture.parse(self.arch).border
+        choices = {
+            "sampling": ("random", "grid"),
+            "optimiser": ("adam", "sgd"),
+            "schedule": ("cosine", "constant"),
+        }
+        for field, allowed in choices.items():
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field} must be {' or '.join(allowed)}")
+        if self.scale not in (2, 3, 4):
+            raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError("steps and batch must be at least 1")
+        if self.size <= 2 * border:
+            raise ValueError(
+                f"{self.arch} without padding needs sub-images wider than "
+                f"{2 * border} pixels, not {self.size}"
+            )
+
+
+#: Recipes by name.  `paper` is the authors' solver, whose 8·10⁸ sub-images
+#: are 6,250,000 batches; `quick` takes about a minute on two cores.
+PRESETS = {
+    "quick": Config(steps=3_000, warmup=100, average=0.995, validate_every=250),
+    "full": Config(),
+    "paper": Config(
+        steps=6_250_000,
+        batch=128,
+        size=33,
+        sampling="grid",
+        optimiser="sgd",
+        step_size=1e-4,
+        schedule="constant",
+        warmup=0,
+        average=0.0,
+        init="paper",
+        validate_every=10_000,
+    ),
+}
+
+
+class SubImages:
+    """Training pictures on the device, ready to be cut into sub-images.
+
+    Parameters
+    ----------
+    images : uint8 pictures of any sizes, grey or RGB.
+    scale : magnification; each luma is mod-cropped, shrunk and enlarged by
+        the protocol's ``imresize``.
+    size : width of a sub-image; smaller pictures are left out.
+    border : pixels that the network loses on each side: the label is that
+        much smaller than the input.
+    stride : of the paper's grid.
+
+    Raises
+    ------
+    TrainingError : when no picture is large enough.
+    """
+
+    def __init__(
+        self,
+        images: Iterable[np.ndarray],
+        scale: int,
+        size: int,
+        border: int,
+        stride: int = 14,
+        device: torch.device | str = "cpu",
+    ):
+        inputs, labels, offsets, shapes = [], [], [], []
+        total = 0
+        for image in images:
+            hr_y = modcrop(luma(image), scale) / 255.0
+            if min(hr_y.shape) < size:
+                continue
+            inputs.append(bicubic(imresize(hr_y, 1 / scale), scale).ravel())
+            labels.append(hr_y.ravel())
+            offsets.append(total)
+            shapes.append(hr_y.shape)
+            total += hr_y.size
+        if not shapes:
+            raise TrainingError(
+                f"no training picture is as large as {size}×{size} pixels"
+            )
+
+        def on_device(arrays):
+            flat = np.concatenate(arrays).astype(np.float32)
+            return torch.from_numpy(flat).to(device)
+
+        self.input, self.label = on_device(inputs), on_device(labels)
+        self.size, self.border, self.stride = size, border, stride
+        self.device = torch.device(device)
+        self.offsets = torch.tensor(offsets)
+        self.heights, self.widths = torch.tensor(shapes).T
+        self.windows = _symmetries(size).to(device)  # (8, size, size, 2)
+
+    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """First pixel and picture width of every sub-image of the grid.
+
+        Two int64 tensors (N,): 24,800 or so for the 91 images at stride 14.
+        """
+        starts, widths = [], []
+        for offset, height, width in zip(
+            self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
+        ):
+            rows = torch.arange(0, height - self.size + 1, self.stride)
+            columns = torch.arange(0, width - self.size + 1, self.stride)
+            start = offset + rows[:, None] * width + columns
+            starts.append(start.flatten())
+            widths.append(torch.full((start.numel(),), width))
+        return torch.cat(starts), torch.cat(widths)
+
+    def draw(
+        self, batch: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sub-images from anywhere, each in one of the eight symmetries.
+
+        Every position in every picture is equally likely.  Returns what
+        `cut` returns.
+        """
+        rows = self.heights - self.size + 1
+        columns = self.widths - self.size + 1
+        ends = (rows * columns).cumsum(0)
+        place = torch.randint(int(ends[-1]), (batch,), generator=generator)
+        symmetry = torch.randint(8, (batch,), generator=generator)
+        picture = torch.searchsorted(ends, place, right=True)
+        place = place - (ends - rows * columns)[picture]
+        row = place // columns[picture]
+        column = place % columns[picture]
+        width = self.widths[picture]
+        start = self.offsets[picture] + row * width + column
+        return self.cut(start, width, symmetry)
+
+    def cut(
+        self,
+        start: torch.Tensor,
+        width: torch.Tensor,
+        symmetry: torch.Tensor | int = 0,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut sub-images.
+
+        Parameters
+        ----------
+        start, width : (B,) first pixel and picture width, as from `grid`.
+        symmetry : (B,) in 0…7; 0 leaves the sub-image as it is.
+
+        Returns
+        -------
+        input (B, 1, size, size) and label (B, 1, size - 2·border, …), 0…1.
+        """
+        start, width = start.to(self.device), width.to(self.device)
+        if not isinstance(symmetry, int):
+            symmetry = symmetry.to(self.device)
+        window = self.windows[symmetry]  # (B, size, size, 2)
+        index = (
+            start[:, None, None]
+            + window[..., 0] * width[:, None, None]
+            + window[..., 1]
+        )
+        inner = slice(self.border, self.size - self.border)
+        label = self.label[index[:, inner, inner]]
+        return self.input[index][:, None], label[:, None]
+
+
+def _symmetries(size: int) -> torch.Tensor:
+    """Row and column of each pixel in the 8 turns and flips of a square."""
+    rows, columns = torch.meshgrid(
+        torch.arange(size), torch.arange(size), indexing="ij"
+    )
+    square = torch.stack([rows, columns], dim=-1)
+    turned = [torch.rot90(square, k) for k in range(4)]
+    return torch.stack([*turned, *(t.flip(1) for t in turned)])
+
+
+class Validation:
+    """Mean PSNR on pictures that are neither trained on nor test pictures.
+
+    Parameters
+    ----------
+    images : uint8 pictures; of each the middle `size` pixels are used, so
+        that those of one size are measured in one batch.
+    scale : magnification, and the border left out.
+    """
+
+    def __init__(self, images, scale: int, size: int = 168, device="cpu"):
+        self.scale = scale
+        groups: dict[tuple[int, int], list] = {}
+        for image in images:
+            hr_y = _middle(modcrop(luma(image), scale), size - size % scale)
+            lr_y = imresize(hr_y / 255.0, 1 / scale)
+            pair = np.stack([bicubic(lr_y, scale), hr_y])
+            groups.setdefault(hr_y.shape, []).append(pair)
+        self.groups = [
+            torch.from_numpy(np.stack(g).astype(np.float32)).to(device)
+            for g in groups.values()
+        ]  # each (B, 2, H, W): bicubic in 0…1, ground truth in 0…255
+
+    def bicubic_db(self) -> float:
+        """PSNR of the input itself."""
+        return self.psnr_db(lambda y: y)
+
+    @torch.no_grad()
+    def psnr_db(self, network: Callable) -> float:
+        """Mean PSNR in dB, by the protocol's clip, rounding and border."""
+        values = []
+        for group in self.groups:
+            # In slices: 64 feature maps of a whole group would be large.
+            for part in group.split(8):
+                sr = network(part[:, :1]).clamp(0, 1)[:, 0]
+                error = torch.floor(sr * 255 + 0.5) - part[:, 1]
+                s = self.scale
+                mse = (error[:, s:-s, s:-s] ** 2).mean(dim=(1, 2))
+                values.append(10 * torch.log10(255**2 / mse))
+        return torch.cat(values).mean().item()
+
+
+def _middle(image: np.ndarray, size: int) -> np.ndarray:
+    top = max(0, (image.shape[0] - size) // 2)
+    left = max(0, (image.shape[1] - size) // 2)
+    return image[top : top + size, left : left + size]
+
+
+def split(
+    images: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
+    """Training and validation pictures; never a test set.
+
+    BSDS500 `val` validates where it is present; otherwise every tenth
+    training picture is held out.
+
+    Returns
+    -------
+    training, validation : name → picture.
+    origin : where the validation pictures are from, in words.
+    """
+    if datasets.available("BSDS500-val"):
+        validation = dict(datasets.load("BSDS500-val"))
+        return dict(images), validation, "BSDS500 val"
+    held_out = list(images)[::10]
+    training = {k: v for k, v in images.items() if k not in held_out}
+    validation = {k: images[k] for k in held_out}
+    if not training:
+        raise TrainingError("training needs at least two pictures")
+    return training, validation, f"{len(held_out)} held-out training pictures"
+
+
+@dataclasses.dataclass
+class Run:
+    """What training gives back.
+
+    `history` has a row per validation: step, sub_images (seen so far),
+    seconds (of training, validations left out), psnr_db (validation).
+    """
+
+    model: SRCNN
+    config: Config
+    history: list[dict]
+    card: dict
+
+
+def train(
+    config: Config,
+    images: Mapping[str, np.ndarray],
+    *,
+    device: str = "auto",
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    name: str = "given pictures",
+    on_validate: Callable[[dict], None] | None = None,
+) -> Run:
+    """Train a network.
+
+    Parameters
+    ----------
+    images : name → uint8 picture, grey or RGB; see `split`.
+    device : auto, cpu or cuda.
+    out : folder for the weights, their card, and the state to resume from,
+        which is written about every minute.
+    resume : go on from the state in `out`, if there is one.
+    progress : show a bar with the validation PSNR.
+    name : of the training pictures, for the card.
+    on_validate : called with each new row of the history.
+
+    Raises
+    ------
+    ValueError : for an impossible recipe or device.
+    TrainingError : for unfit pictures, a state that does not fit the recipe,
+        or a loss that is no longer finite.
+    KeyboardInterrupt : after the state has been written to `out`.
+    """
+    config.check()
+    torch_device = choose_device(device)
+    architecture = Architecture.parse(config.arch)
+    training, validation, validated_on = split(images)
+    sub_images = SubImages(
+        training.values(),
+        config.scale,
+        config.size,
+        architecture.border,
+        config.stride,
+        torch_device,
+    )
+    measure = Validation(validation.values(), config.scale, device=torch_device)
+
+    generator = torch.Generator().manual_seed(config.seed)
+    model = initialise(SRCNN(*architecture), config.init, generator)
+    model.to(torch_device)
+    state = _State(model, config)
+    paths = _Paths(Path(out), config) if out is not None else None
+    if resume and paths is not None:
+        state.load(paths.state)
+
+    loop = _Loop(state, sub_images, measure, config, on_validate)
+    try:
+        loop.run(paths, progress)
+    except KeyboardInterrupt:
+        if paths is not None:
+            state.save(paths.state)
+        raise
+    card = {
+        "scale": config.scale,
+        "arch": config.arch,
+        "training_images": f"{name} ({len(training)})",
+        "validation_images": f"{validated_on} ({len(validation)})",
+        "validation_bicubic_db": round(measure.bicubic_db(), 3),
+        "validation_psnr_db": round(state.history[-1]["psnr_db"], 3),
+        "sub_images": config.steps * config.batch,
+        "minutes": round(state.seconds / 60, 2),
+        "device": describe(torch_device),
+        "torch": torch.__version__,
+        "commit": _commit(),
+        "config": dataclasses.asdict(config),
+        "history": state.history,
+    }
+    if paths is not None:
+        checkpoints.write(state.kept(), paths.weights, card)
+        paths.state.unlink(missing_ok=True)
+    return Run(state.kept().eval(), config, state.history, card)
+
+
+class _Paths:
+    """Where a run writes."""
+
+    def __init__(self, folder: Path, config: Config):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise TrainingError(f"{folder}: {e.strerror}") from None
+        stem = f"{config.arch}_x{config.scale}"
+        self.weights = folder / f"{stem}.safetensors"
+        self.state = folder / f"{stem}.state"
+
+
+class _State:
+    """Everything that a resumed run needs to go on as if never stopped."""
+
+    def __init__(self, model: SRCNN, config: Config):
+        self.model, self.config = model, config
+        self.average = SRCNN(*model.architecture)
+        self.average.load_state_dict(model.state_dict())
+        self.average.requires_grad_(False)
+        self.average.to(next(model.parameters()).device)
+        self.optimiser = _optimiser(model, config)
+        self.step = 0
+        self.seconds = 0.0
+        self.history: list[dict] = []
+
+    def kept(self) -> SRCNN:
+        """The network to keep: averaged weights, or the last ones."""
+        return self.average if self.config.average else self.model
+
+    def update_average(self) -> None:
+        # The first steps weigh little, or the start would linger.
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(
+            list(self.average.parameters()),
+            list(self.model.parameters()),
+            1 - decay,
+        )
+
+    def save(self, path: Path) -> None:
+        import io
+
+        buffer = io.BytesIO()
+        content = {
+            "config": dataclasses.asdict(self.config),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        torch.save(content, buffer)
+        checkpoints.write_atomically(path, buffer.getvalue())
+
+    def load(self, path: Path) -> None:
+        if not path.exists():
+            return
+        try:
+            content = torch.load(path, weights_only=True, map_location="cpu")
+            theirs = content["config"]
+        except Exception as e:  # torch raises many kinds
+            raise TrainingError(
+                f"{path}: damaged state; delete it to start anew "
+                f"({str(e).splitlines()[0]})"
+            ) from None
+        if theirs != dataclasses.asdict(self.config):
+            raise TrainingError(
+                f"{path}: is of another recipe; delete it to start anew"
+            )
+        self.model.load_state_dict(content["model"])
+        self.average.load_state_dict(content["average"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.step = content["step"]
+        self.seconds = content["seconds"]
+        self.history = content["history"]
+
+
+def _optimiser(model: SRCNN, config: Config) -> torch.optim.Optimizer:
+    if config.optimiser == "adam":
+        return torch.optim.Adam(
+            model.parameters(), lr=config.step_size, fused=True
+        )
+    groups = []
+    for conv in model.convs:
+        size = config.step_size
+        if conv is model.convs[-1]:
+            size *= 0.1
+        groups.append({"params": [conv.weight], "lr": size})
+        groups.append({"params": [conv.bias], "lr": size * 0.1})
+    return torch.optim.SGD(groups, momentum=0.9)
+
+
+def _loss(out: torch.Tensor, label: torch.Tensor, config: Config):
+    if config.optimiser == "adam":
+        return F.mse_loss(out, label)
+    # Caffe's EuclideanLoss: half the sum of squares, per sub-image.
+    return F.mse_loss(out, label, reduction="sum") / (2 * len(out))
+
+
+class _Loop:
+    def __init__(self, state, sub_images, measure, config, on_validate):
+        self.state, self.sub_images, self.measure = state, sub_images, measure
+        self.config, self.on_validate = config, on_validate
+        self.batches = (
+            self._random_batches()
+            if config.sampling == "random"
+            else self._grid_batches()
+        )
+        self.sizes = [g["lr"] for g in _optimiser(state.model, config).param_groups]
+
+    def _random_batches(self):
+        """Batch k depends on the seed and k alone: resuming is exact."""
+        generator = torch.Generator()
+        while True:
+            generator.manual_seed(self.config.seed * 2**32 + self.state.step)
+            yield self.sub_images.draw(self.config.batch, generator)
+
+    def _grid_batches(self):
+        starts, widths = self.sub_images.grid()
+        batch = min(self.config.batch, len(starts))
+        per_epoch = len(starts) // batch
+        generator = torch.Generator()
+        epoch = None
+        while True:
+            now, k = divmod(self.state.step, per_epoch)
+            if now != epoch:
+                epoch = now
+                generator.manual_seed(self.config.seed * 2**32 + epoch)
+                order = torch.randperm(len(starts), generator=generator)
+            chosen = order[k * batch : (k + 1) * batch]
+            yield self.sub_images.cut(starts[chosen], widths[chosen])
+
+    def _factor(self) -> float:
+        """Of the step size: linear warm-up, then as scheduled."""
+        step, c = self.state.step, self.config
+        if step < c.warmup:
+            return (step + 1) / c.warmup
+        if c.schedule == "constant":
+            return 1.0
+        done = (step - c.warmup) / max(1, c.steps - c.warmup)
+        return 0.5 * (1 + math.cos(math.pi * done))
+
+    def run(self, paths: _Paths | None, progress: bool) -> None:
+        state, c = self.state, self.config
+        bar = tqdm(
+            total=c.steps,
+            initial=state.step,
+            disable=not progress,
+            unit="step",
+            desc=f"{c.arch} x{c.scale}",
+            mininterval=0.5,
+        )
+        saved = time.monotonic()
+        with bar:
+            while state.step < c.steps:
+                began = time.monotonic()
+                loss = self._step()
+                state.seconds += time.monotonic() - began
+                bar.update()
+                every = c.validate_every
+                if state.step == c.steps or (every and state.step % every == 0):
+                    self._validate(bar, loss)
+                if paths is not None and time.monotonic() - saved > 60:
+                    state.save(paths.state)
+                    saved = time.monotonic()
+        if not state.history:
+            raise TrainingError("the state is of a finished run")
+
+    def _step(self) -> torch.Tensor:
+        state = self.state
+        inputs, labels = next(self.batches)
+        factor = self._factor()
+        for group, size in zip(state.optimiser.param_groups, self.sizes):
+            group["lr"] = size * factor
+        loss = _loss(state.model(inputs, "valid"), labels, self.config)
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        state.optimiser.step()
+        if self.config.average:
+            state.update_average()
+        state.step += 1
+        return loss.detach()
+
+    def _validate(self, bar, loss: torch.Tensor) -> None:
+        state = self.state
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is no longer finite at step {state.step}; "
+                "take a smaller step size"
+            )
+        row = {
+            "step": state.step,
+            "sub_images": state.step * self.config.batch,
+            "seconds": round(state.seconds, 2),
+            "psnr_db": round(self.measure.psnr_db(state.kept()), 4),
+        }
+        state.history.append(row)
+        bar.set_postfix_str(f"validation {row['psnr_db']:.2f} dB")
+        if self.on_validate is not None:
+            self.on_validate(row)
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for cards and results."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads ({_cpu_name()})"
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    import platform
+
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit of the code, for the card; None outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
