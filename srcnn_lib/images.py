@@ -32,7 +32,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
     Returns
     -------
     Array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or uint16
-    0…65535 for 16-bit grey (and 16-bit TIFF).  Palettes become RGB or RGBA;
+    0…65535 for 16-bit grey and 16-bit TIFF.  Palettes become RGB or RGBA;
     16-bit colour PNG is read as 8 bits, all that Pillow offers.
 
     Raises
@@ -46,11 +46,11 @@ def read(path: str | os.PathLike) -> np.ndarray:
         raise ImageError(f"{path}: no such file")
     try:
         with Image.open(path) as opened:
+            if opened.format == "TIFF" and ";16" in str(opened.tile):
+                return _read_deep_tiff(path)
             image = ImageOps.exif_transpose(opened)
             image.load()
     except UnidentifiedImageError:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return _read_tiff(path)
         raise ImageError(
             f"{path}: not a picture that can be read; "
             f"give {', '.join(SUFFIXES)}"
@@ -78,17 +78,13 @@ def _to_array(image: Image.Image, path: Path) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _read_tiff(path: Path) -> np.ndarray:
-    """16-bit colour TIFF, which Pillow doesn't know."""
+def _read_deep_tiff(path: Path) -> np.ndarray:
+    """16-bit TIFF, of which Pillow would give the upper 8 bits only."""
     from skimage.io import imread
 
-    try:
-        array = imread(path)
-    except Exception as e:  # tifffile raises many kinds
-        raise ImageError(f"{path}: the picture is damaged ({e})") from None
-    good = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype not in (np.uint8, np.uint16) or not good:
-        raise ImageError(f"{path}: not grey, RGB or RGBA with 8 or 16 bits")
+    array = imread(path)
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
+        raise ImageError(f"{path}: not one grey, RGB or RGBA picture")
     return array
 
 

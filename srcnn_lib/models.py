@@ -178,3 +178,19 @@ def _start_as_identity(model: SRCNN) -> None:
             conv.bias[c] = 0
     last = model.convs[-1]
     last.weight[:, len(channels) :] = 0
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` takes a CUDA GPU where there is one.
+
+    Raises
+    ------
+    ValueError : for cuda on a machine without, or another name.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, not {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA GPU here; use --device cpu")
+    return torch.device(name)

@@ -20,8 +20,7 @@ from tqdm import tqdm
 from . import checkpoints, datasets
 from .images import luma, modcrop
 from .methods.bicubic import bicubic
-from .methods.srcnn import choose_device
-from .models import SRCNN, Architecture, initialise
+from .models import SRCNN, Architecture, choose_device, initialise
 from .resize import imresize
 
 

@@ -3,24 +3,8 @@
 import numpy as np
 import torch
 
-from ..models import SRCNN
+from ..models import SRCNN, choose_device
 from .bicubic import bicubic
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` takes a CUDA GPU where there is one.
-
-    Raises
-    ------
-    ValueError : for cuda on a machine without, or another name.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda, not {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("no CUDA GPU here; use --device cpu")
-    return torch.device(name)
 
 
 #: Pixels worked on at a time: 64 feature maps of these are 268 MB.

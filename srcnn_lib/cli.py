@@ -1,0 +1,447 @@
+"""The command line: ``srcnn …``, or ``python -m srcnn_lib …``.
+
+Exit status 0 on success, 1 when `results verify` or `data status --verify`
+finds a difference, 2 for wrong usage or input, 130 after Ctrl-C.  A user's
+mistake gets one line on standard error and never a traceback.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+from . import methods
+from .evaluation import SCALES, check_scale, evaluate, mean
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage in one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _scale(text: str) -> int:
+    try:
+        scale = int(text)
+        check_scale(scale)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"scale must be 2, 3 or 4, not {text}"
+        ) from None
+    return scale
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="srcnn",
+        description="SRCNN, reproduced: enlarge pictures, measure methods by "
+        "the paper's protocol, train networks, verify recorded results.",
+    )
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
+
+    def command(run, name: str, text: str, example: str):
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"Example: {example}",
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    p = command(
+        _upscale,
+        "upscale",
+        "enlarge one picture",
+        "srcnn upscale photo.jpg big.png --scale 3",
+    )
+    p.add_argument("input", metavar="IN", help="the picture to enlarge")
+    p.add_argument("output", metavar="OUT", help="where to write it: .png, …")
+    _add_method(p)
+
+    p = command(
+        _evaluate,
+        "evaluate",
+        "measure a method's PSNR and SSIM by the paper's protocol",
+        "srcnn evaluate --method bicubic --scale 3 --dataset Set5",
+    )
+    _add_method(p)
+    which = p.add_mutually_exclusive_group(required=True)
+    which.add_argument("--dataset", metavar="NAME", help="such as Set5, Set14, BSD200")
+    which.add_argument("--images", metavar="DIR", help="a folder of pictures")
+    p.add_argument(
+        "--luma",
+        choices=("y", "gray"),
+        default="y",
+        help="y: as the paper on Set5 and Set14 (default); gray: on BSD200",
+    )
+    p.add_argument(
+        "--json", metavar="FILE", help="write the numbers as JSON; - prints it"
+    )
+
+    p = command(
+        _train,
+        "train",
+        "train a network",
+        "srcnn train --scale 3 --arch 9-1-5 --preset quick --out runs/first",
+    )
+    p.add_argument("--scale", type=_scale, required=True, help="2, 3 or 4")
+    p.add_argument(
+        "--arch",
+        default="9-1-5",
+        help="filter sizes f1-f2-f3, optionally _n1-n2 (default 9-1-5)",
+    )
+    p.add_argument(
+        "--images",
+        nargs="+",
+        default=["T91"],
+        metavar="DIR",
+        help="folders of pictures, or names of data sets (default T91)",
+    )
+    p.add_argument(
+        "--preset",
+        choices=("quick", "full", "paper"),
+        default="quick",
+        help="quick: about a minute (default); full: our recorded weights; "
+        "paper: the authors' own recipe, days on a CPU",
+    )
+    p.add_argument("--steps", type=int, help="batches, instead of the preset's")
+    p.add_argument("--seed", type=int, default=0, help="default 0")
+    p.add_argument("--out", default="runs", metavar="DIR", help="default runs/")
+    p.add_argument(
+        "--resume", action="store_true", help="go on where a run was stopped"
+    )
+    _add_device(p)
+
+    p = command(
+        None,
+        "results",
+        "verify, record or list the results of this book",
+        "srcnn results verify",
+    )
+    actions = p.add_subparsers(dest="action", required=True, metavar="ACTION")
+    a = actions.add_parser("verify", help="recompute what this machine can")
+    a.set_defaults(run=_results_verify)
+    _add_device(a)
+    a = actions.add_parser("list", help="print the recorded averages")
+    a.set_defaults(run=_results_list)
+    a = actions.add_parser("record", help="measure and write data/results")
+    a.set_defaults(run=_results_record)
+    a.add_argument("--method", choices=methods.NAMES, default="srcnn")
+    a.add_argument("--model", metavar="NAME", help="all models where not given")
+    _add_device(a)
+
+    p = command(
+        None,
+        "data",
+        "fetch the data sets, say what is here, or print where it is",
+        "srcnn data status",
+    )
+    actions = p.add_subparsers(dest="action", required=True, metavar="ACTION")
+    a = actions.add_parser("fetch", help="download what is missing")
+    a.set_defaults(run=_data_fetch)
+    a.add_argument("names", nargs="*", metavar="NAME", help="all where not given")
+    a = actions.add_parser("status", help="what is here, and its licences")
+    a.set_defaults(run=_data_status)
+    a.add_argument("names", nargs="*", metavar="NAME", help="all where not given")
+    a.add_argument("--verify", action="store_true", help="check every sha256")
+    a = actions.add_parser("path", help="print the folder of a data set")
+    a.set_defaults(run=_data_path)
+    a.add_argument("names", nargs="+", metavar="NAME")
+
+    p = command(
+        _export,
+        "export",
+        "write a network for other programs",
+        "srcnn export --model 9-1-5 --scale 3 --onnx srcnn.onnx",
+    )
+    p.add_argument("--model", required=True, metavar="NAME|FILE")
+    p.add_argument("--scale", type=_scale, help="2, 3 or 4; not for a file")
+    p.add_argument("--onnx", metavar="FILE")
+    p.add_argument("--json", metavar="FILE")
+    return parser
+
+
+def _add_method(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--scale", type=_scale, required=True, help="2, 3 or 4")
+    p.add_argument(
+        "--method",
+        choices=methods.NAMES,
+        default="srcnn",
+        help="default srcnn",
+    )
+    p.add_argument(
+        "--model",
+        metavar="NAME|FILE",
+        help="for srcnn: 9-1-5 (default), official/9-5-5-imagenet, …, "
+        "or a .safetensors file",
+    )
+    _add_device(p)
+
+
+def _add_device(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto (default) takes a GPU where there is one",
+    )
+
+
+def _method(args) -> methods.Method:
+    return methods.get(
+        args.method, model=args.model, scale=args.scale, device=args.device
+    )
+
+
+def _upscale(args) -> int:
+    from . import images
+
+    image = images.read(args.input)
+    alpha = image.ndim == 3 and image.shape[2] == 4
+    images.check_target(args.output, alpha)  # before minutes of work
+    result = methods.upscale(_method(args), image, args.scale)
+    images.write(args.output, result)
+    height, width = result.shape[:2]
+    print(f"{args.output}: {width}×{height} pixels, x{args.scale}")
+    return 0
+
+
+def _evaluate(args) -> int:
+    from . import datasets
+
+    if args.dataset:
+        pictures, label = datasets.load(args.dataset), args.dataset
+    else:
+        pictures, label = datasets.from_folder(args.images), args.images
+    method = _method(args)
+    to_stdout = args.json == "-"
+    model = args.model
+    if args.method == "srcnn":
+        model = model or "9-1-5"
+
+    def show(score):
+        if not to_stdout:
+            print(
+                f"{score.name:<16}{score.psnr_db:7.2f} dB  "
+                f"SSIM {score.ssim:.4f}  {score.seconds:6.2f} s",
+                flush=True,
+            )
+
+    scores = evaluate(
+        method, pictures, args.scale, kind=args.luma, on_score=show
+    )
+    psnr_db, ssim = mean(scores)
+    content = {
+        "method": args.method,
+        "model": model,
+        "scale": args.scale,
+        "luma": args.luma,
+        "images": [score._asdict() for score in scores],
+        "mean": {"psnr_db": psnr_db, "ssim": ssim},
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    if to_stdout:
+        print(text)
+        return 0
+    print(
+        f"{'mean':<16}{psnr_db:7.2f} dB  SSIM {ssim:.4f}  "
+        f"({label} x{args.scale}, {len(scores)} pictures)"
+    )
+    if args.json:
+        _write(args.json, text + "\n")
+    return 0
+
+
+def _write(path: str, text: str) -> None:
+    from .checkpoints import write_atomically
+
+    write_atomically(Path(path), text.encode())
+
+
+def _train(args) -> int:
+    from . import datasets, training
+
+    changes = {"arch": args.arch, "scale": args.scale, "seed": args.seed}
+    if args.steps is not None:
+        changes["steps"] = args.steps
+    config = dataclasses.replace(training.PRESETS[args.preset], **changes)
+    config.check()
+    pictures = {}
+    for name in args.images:
+        if name in datasets.names():
+            found = datasets.load(
+                name, fallback="demo-train" if name == "T91" else None
+            )
+            if found.is_demo and name != found.name:
+                print(
+                    f"srcnn train: {name} is not here and can't be fetched; "
+                    "training on the embedded demo-train",
+                    file=sys.stderr,
+                )
+        else:
+            found = datasets.from_folder(name)
+        pictures |= {f"{found.name}/{key}": found[key] for key in found}
+    try:
+        run = training.train(
+            config,
+            pictures,
+            device=args.device,
+            out=args.out,
+            resume=args.resume,
+            name=", ".join(args.images),
+        )
+    except KeyboardInterrupt:
+        print(
+            f"\nsrcnn train: stopped; the state is in {args.out}: the same "
+            "command with --resume goes on",
+            file=sys.stderr,
+        )
+        return 130
+    stem = f"{config.arch}_x{config.scale}.safetensors"
+    gain = run.card["validation_psnr_db"] - run.card["validation_bicubic_db"]
+    print(
+        f"{Path(args.out) / stem}: {run.card['validation_psnr_db']:.2f} dB on "
+        f"{run.card['validation_images']}, {gain:+.2f} dB over bicubic, "
+        f"after {run.card['minutes']:.1f} minutes"
+    )
+    return 0
+
+
+def _results_verify(args) -> int:
+    from . import ledger
+
+    count = {"equal": 0, "differs": 0, "not here": 0}
+    for check in ledger.verify(args.device):
+        count[check.verdict] += 1
+        print(f"{check.verdict:<9} {check.row}: {check.detail}", flush=True)
+    print(", ".join(f"{n} {verdict}" for verdict, n in count.items()))
+    return 1 if count["differs"] else 0
+
+
+def _results_list(args) -> int:
+    from . import ledger
+
+    for row in ledger.rows():
+        name = row["model"] or row["method"]
+        print(
+            f"{name:<26}{row['dataset']:<7} x{row['scale']} {row['luma']:<5}"
+            f"{row['mean']['psnr_db']:6.2f} dB  SSIM {row['mean']['ssim']:.4f}"
+        )
+    return 0
+
+
+def _results_record(args) -> int:
+    from . import checkpoints, ledger
+
+    models = {None: SCALES}
+    if args.method == "srcnn":
+        models = checkpoints.names()
+        if args.model:
+            if args.model not in models:
+                raise ValueError(f"model {args.model!r} is not known")
+            models = {args.model: models[args.model]}
+    plan = (("Set5", "y"), ("Set14", "y"), ("BSD200", "gray"), ("BSD200", "y"))
+    for model, scales in models.items():
+        rows = []
+        for scale in scales:
+            for dataset, kind in plan:
+                row = ledger.measure(
+                    args.method,
+                    dataset,
+                    scale,
+                    model=model,
+                    luma=kind,
+                    device=args.device,
+                )
+                rows.append(row)
+                print(
+                    f"{model or args.method} x{scale} {dataset} {kind}: "
+                    f"{row['mean']['psnr_db']:.2f} dB",
+                    flush=True,
+                )
+        for path in ledger.record(rows):
+            print(f"wrote {path.name}")
+    return 0
+
+
+def _data_fetch(args) -> int:
+    from . import datasets
+
+    datasets.fetch(args.names or None)
+    return 0
+
+
+def _data_status(args) -> int:
+    from . import datasets
+
+    unknown = set(args.names) - set(datasets.names())
+    if unknown:
+        raise ValueError(
+            f"there is no data set {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(datasets.names())}"
+        )
+    complete = True
+    for row in datasets.status(verify=args.verify):
+        if args.names and row.name not in args.names:
+            continue
+        here = f"{row.present}/{row.total} files"
+        print(f"{row.name:<15}{here:<14}{row.megabytes:5.1f} MB  {row.where}")
+        print(f"{'':<15}for {row.purpose}")
+        print(f"{'':<15}licence: {row.licence}")
+        complete &= row.present in (0, row.total)
+    if args.verify and not complete:
+        print("srcnn data: some files are missing or differ; srcnn data fetch")
+        return 1
+    return 0
+
+
+def _data_path(args) -> int:
+    from . import datasets
+
+    for name in args.names:
+        print(datasets.path(name))
+    return 0
+
+
+def _export(args) -> int:
+    from . import checkpoints
+
+    if not (args.onnx or args.json):
+        raise ValueError("say where to: --onnx FILE or --json FILE")
+    model = checkpoints.load(args.model, args.scale)
+    if args.onnx:
+        print(checkpoints.export_onnx(model, args.onnx))
+    if args.json:
+        print(checkpoints.export_json(model, args.json))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    # A console that can't show "×" gets "?" rather than an exception.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="replace")
+    args = _parser().parse_args(argv)
+    from .datasets import DataError
+    from .training import TrainingError
+
+    try:
+        return args.run(args)
+    except BrokenPipeError:  # … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("srcnn: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, DataError, TrainingError, OSError) as e:
+        line = " ".join(str(e).split())
+        print(f"srcnn {args.command}: {line}", file=sys.stderr)
+        return 2

@@ -1,0 +1,86 @@
+"""What a page needs in Google Colab: the missing packages, and a word on the GPU.
+
+Colab's own torch and numpy fit its drivers and each other, so they are never
+installed, upgraded or even imported here.
+"""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+COLABS_OWN = ("torch", "numpy")
+NO_GPU = (
+    "No GPU: this page runs on the CPU. For a GPU choose Runtime → Change runtime "
+    "type → T4 GPU, then run the page again from its first cell."
+)
+
+
+def prepare() -> None:
+    """Install what the library lacks, and name the GPU.
+
+    Raises
+    ------
+    RuntimeError : when torch or numpy is not there, or pip failed; one line.
+    """
+    versions = {name: _version(name) for name in COLABS_OWN}
+    for name, version in versions.items():
+        if version is None:
+            raise RuntimeError(
+                f"{name} is not installed here; use Colab's standard runtime "
+                "(Runtime → Disconnect and delete runtime, then connect again)"
+            )
+    wanted = missing()
+    if wanted:
+        _install(wanted, versions)
+    print(gpu() or NO_GPU)
+
+
+def missing() -> list[str]:
+    """The library's requirements that are not installed, as pip reads them."""
+    import tomllib
+
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    required = tomllib.loads(project.read_text())["project"]["dependencies"]
+    return [
+        requirement
+        for requirement in required
+        if (name := re.split(r"[<>=!~ \[;]", requirement)[0]) not in COLABS_OWN
+        and _version(name) is None
+    ]
+
+
+def gpu() -> str | None:
+    """A line that names the GPU, or None where there is none."""
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    names = asked.stdout.strip().splitlines()
+    return f"GPU: {', '.join(names)}" if asked.returncode == 0 and names else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _install(wanted: list[str], versions: dict[str, str]) -> None:
+    """Install, with torch and numpy held at the versions that are here."""
+    with tempfile.TemporaryDirectory() as folder:
+        held = Path(folder, "held.txt")
+        held.write_text("".join(f"{n}=={v}\n" for n, v in versions.items()))
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+        done = subprocess.run([*pip, "--constraint", str(held), *wanted])
+    if done.returncode:
+        raise RuntimeError(f"pip could not install {', '.join(wanted)}")
+    importlib.invalidate_caches()

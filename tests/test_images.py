@@ -1,0 +1,123 @@
+"""Pictures of every kind in and out; luma; patches."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_lib import images
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_luma_of_known_colours():
+    rgb = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 0, 255]]])
+    rgb = rgb.astype(np.uint8)
+    assert images.luma(rgb).tolist() == [[16, 235, 81, 41]]
+    assert images.luma(rgb, "gray").tolist() == [[0, 255, 76, 29]]
+    assert np.array_equal(images.luma(rgb[..., 0]), rgb[..., 0])
+    with pytest.raises(ValueError, match="y or gray"):
+        images.luma(rgb, "v")
+    with pytest.raises(ValueError, match="uint8"):
+        images.luma(rgb / 255)
+
+
+def test_ycbcr_and_back(rng):
+    rgb = rng.random((5, 6, 3))
+    assert np.allclose(images.ycbcr_to_rgb(images.rgb_to_ycbcr(rgb)), rgb)
+
+
+def test_modcrop_and_patches(rng):
+    image = rng.random((10, 13))
+    assert images.modcrop(image, 4).shape == (8, 12)
+    windows = images.patches(image, 3, stride=2)
+    assert windows.shape == (4, 6, 3, 3)
+    assert np.array_equal(windows[1, 2], image[2:5, 4:7])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+@pytest.mark.parametrize("shape", [(7, 9), (7, 9, 3)])
+def test_lossless_round_trip(tmp_path, rng, suffix, shape):
+    image = rng.integers(0, 256, shape).astype(np.uint8)
+    path = tmp_path / f"a{suffix}"
+    images.write(path, image)
+    assert np.array_equal(images.read(path), image)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_sixteen_bits_and_alpha_round_trip(tmp_path, rng):
+    deep = rng.integers(0, 65536, (7, 9)).astype(np.uint16)
+    for suffix in (".png", ".tif"):
+        images.write(tmp_path / f"g{suffix}", deep)
+        assert np.array_equal(images.read(tmp_path / f"g{suffix}"), deep)
+    colour = rng.integers(0, 65536, (7, 9, 3)).astype(np.uint16)
+    images.write(tmp_path / "c.tif", colour)
+    assert np.array_equal(images.read(tmp_path / "c.tif"), colour)
+    rgba = rng.integers(0, 256, (7, 9, 4)).astype(np.uint8)
+    images.write(tmp_path / "a.png", rgba)
+    assert np.array_equal(images.read(tmp_path / "a.png"), rgba)
+
+
+def test_palettes_bilevel_and_exif(tmp_path, rng):
+    rgb = rng.integers(0, 256, (8, 6, 3)).astype(np.uint8)
+    palette = Image.fromarray(rgb).quantize(16)
+    palette.save(tmp_path / "p.png")
+    expected = np.asarray(palette.convert("RGB"))
+    assert np.array_equal(images.read(tmp_path / "p.png"), expected)
+    palette.save(tmp_path / "t.png", transparency=0)
+    assert images.read(tmp_path / "t.png").shape == (8, 6, 4)
+    Image.fromarray(rgb[..., 0]).convert("1").save(tmp_path / "b.png")
+    assert set(np.unique(images.read(tmp_path / "b.png"))) <= {0, 255}
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter to the right to see it upright
+    Image.fromarray(rgb).save(tmp_path / "e.png", exif=exif)
+    upright = np.rot90(rgb, -1)
+    assert np.array_equal(images.read(tmp_path / "e.png"), upright)
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("text.png", b"hello", "not a picture"),
+        ("empty.jpg", b"", "not a picture"),
+        ("text.tif", b"hello", "not a picture"),
+    ],
+)
+def test_unreadable(tmp_path, name, content, said):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(images.ImageError, match=said) as caught:
+        images.read(path)
+    assert name in str(caught.value)
+
+
+def test_cut_off_picture_missing_file_and_folder(tmp_path, rng):
+    path = tmp_path / "a.png"
+    images.write(path, rng.integers(0, 256, (99, 99)).astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(images.ImageError, match="damaged"):
+        images.read(path)
+    with pytest.raises(images.ImageError, match="no such file"):
+        images.read(tmp_path / "b.png")
+    with pytest.raises(images.ImageError, match="folder"):
+        images.read(tmp_path)
+
+
+def test_targets_that_cannot_be_written(tmp_path):
+    image = np.zeros((4, 4), dtype=np.uint8)
+    rgba = np.zeros((4, 4, 4), dtype=np.uint8)
+    (tmp_path / "d.png").mkdir()
+    for name, picture, said in [
+        ("a.xyz", image, "format"),
+        ("a", image, "format"),
+        ("d.png", image, "folder"),
+        ("no/a.png", image, "no folder"),
+        ("a.jpg", rgba, "transparency"),
+        ("a.jpg", image.astype(np.uint16), "8 bits"),
+        ("a.png", rgba.astype(np.uint16), ".tif"),
+    ]:
+        with pytest.raises(images.ImageError, match=said):
+            images.write(tmp_path / name, picture)
+    assert [p.name for p in tmp_path.iterdir()] == ["d.png"]
