@@ -49,7 +49,7 @@ class Architecture(NamedTuple):
             )
         if any(size < 1 or size % 2 == 0 for size in self.f):
             raise ValueError(f"filter sizes must be odd, not {self.f}")
-        if min(self.n) < 1 or self.channels < 1:
+        if min((*self.n, self.channels)) < 1:
             raise ValueError("numbers of filters and channels begin at 1")
 
     @property
@@ -148,11 +148,17 @@ def initialise(
 
     Raises
     ------
-    ValueError : for another `how`.
+    ValueError : for another `how`, and for an identity through fewer filters
+        than there are channels.
     """
     if how not in ("paper", "default", "identity"):
         raise ValueError(
             f"init must be paper, default or identity, not {how!r}"
+        )
+    a = model.architecture
+    if how == "identity" and min(a.n, default=a.channels) < a.channels:
+        raise ValueError(
+            f"{a.channels} channels can't pass through {min(a.n)} filters"
         )
     with torch.no_grad():
         for conv in model.convs:

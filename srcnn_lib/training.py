@@ -5,11 +5,15 @@ ground truth.  A sub-image is a set of positions in them, so that cutting,
 turning and flipping a whole batch is one indexing operation.
 """
 
+import contextlib
 import dataclasses
 import math
+import signal
 import subprocess
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +44,8 @@ class Config:
     sampling : ``"random"``: anywhere, in all eight symmetries; ``"grid"``:
         the paper's, every `stride` pixels, shuffled anew each epoch.
     optimiser : ``"adam"``, or ``"sgd"`` with momentum 0.9, where the last
-        layer learns at a tenth of the step size and biases at a tenth of
-        their layer's, as in the authors' released solver.
+        layer and all biases learn at a tenth of the step size, as in the
+        authors' released SRCNN_net.prototxt.
     step_size : of Adam on the mean squared error per pixel; of SGD on half
         the squared error summed over a sub-image, the authors' loss.
     schedule : ``"cosine"`` after `warmup` steps, or ``"constant"``.
@@ -54,14 +58,14 @@ class Config:
 
     arch: str = "9-1-5"
     scale: int = 3
-    steps: int = 40_000
+    steps: int = 30_000
     batch: int = 16
-    size: int = 41
+    size: int = 33
     sampling: str = "random"
     stride: int = 14
-    optimiser: str = "adam"
-    step_size: float = 2e-3
-    schedule: str = "cosine"
+    optimiser: str = "muon"
+    step_size: float = 0.02
+    schedule: str = "linear"
     warmup: int = 200
     average: float = 0.999
     init: str = "identity"
@@ -73,8 +77,8 @@ class Config:
         border = Architecture.parse(self.arch).border
         choices = {
             "sampling": ("random", "grid"),
-            "optimiser": ("adam", "sgd"),
-            "schedule": ("cosine", "constant"),
+            "optimiser": ("muon", "adam", "sgd"),
+            "schedule": ("linear", "cosine", "constant"),
         }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
@@ -83,6 +87,8 @@ class Config:
             raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
         if self.steps < 1 or self.batch < 1:
             raise ValueError("steps and batch must be at least 1")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be 0 to 2147483647, not {self.seed}")
         if self.size <= 2 * border:
             raise ValueError(
                 f"{self.arch} without padding needs sub-images wider than "
@@ -93,7 +99,7 @@ class Config:
 #: Recipes by name.  `paper` is the authors' solver, whose 8·10⁸ sub-images
 #: are 6,250,000 batches; `quick` takes about a minute on two cores.
 PRESETS = {
-    "quick": Config(steps=3_000, warmup=100, average=0.995, validate_every=250),
+    "quick": Config(steps=4_000, warmup=100, average=0.995, validate_every=500),
     "full": Config(),
     "paper": Config(
         steps=6_250_000,
@@ -251,6 +257,10 @@ class Validation:
     images : uint8 pictures; of each the middle `size` pixels are used, so
         that those of one size are measured in one batch.
     scale : magnification, and the border left out.
+
+    Raises
+    ------
+    TrainingError : when no picture is larger than its two borders.
     """
 
     def __init__(self, images, scale: int, size: int = 168, device="cpu"):
@@ -258,6 +268,8 @@ class Validation:
         groups: dict[tuple[int, int], list] = {}
         for image in images:
             hr_y = _middle(modcrop(luma(image), scale), size - size % scale)
+            if min(hr_y.shape) <= 2 * scale:
+                continue
             lr_y = imresize(hr_y / 255.0, 1 / scale)
             pair = np.stack([bicubic(lr_y, scale), hr_y])
             groups.setdefault(hr_y.shape, []).append(pair)
@@ -265,6 +277,10 @@ class Validation:
             torch.from_numpy(np.stack(g).astype(np.float32)).to(device)
             for g in groups.values()
         ]  # each (B, 2, H, W): bicubic in 0…1, ground truth in 0…255
+        if not self.groups:
+            raise TrainingError(
+                f"no validation picture is larger than {2 * scale} pixels"
+            )
 
     def bicubic_db(self) -> float:
         """PSNR of the input itself."""
@@ -296,8 +312,8 @@ def split(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
     """Training and validation pictures; never a test set.
 
-    BSDS500 `val` validates where it is present; otherwise every tenth
-    training picture is held out.
+    BSDS500 `val` validates where it is present, but for what is trained on;
+    otherwise every tenth training picture is held out.
 
     Returns
     -------
@@ -305,8 +321,14 @@ def split(
     origin : where the validation pictures are from, in words.
     """
     if datasets.available("BSDS500-val"):
-        validation = dict(datasets.load("BSDS500-val"))
-        return dict(images), validation, "BSDS500 val"
+        trained_on = {hash(image.tobytes()) for image in images.values()}
+        validation = {
+            key: image
+            for key, image in datasets.load("BSDS500-val").items()
+            if hash(image.tobytes()) not in trained_on
+        }
+        if validation:
+            return dict(images), validation, "BSDS500 val"
     held_out = list(images)[::10]
     training = {k: v for k, v in images.items() if k not in held_out}
     validation = {k: images[k] for k in held_out}
@@ -414,10 +436,14 @@ class _Paths:
     """Where a run writes."""
 
     def __init__(self, folder: Path, config: Config):
-        try:
+        try:  # now rather than after hours
             folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError as e:
-            raise TrainingError(f"{folder}: {e.strerror}") from None
+            reason = "not a folder" if folder.exists() else e.strerror
+            if folder.is_dir():
+                reason = f"no file can be written there ({e.strerror})"
+            raise TrainingError(f"{folder}: {reason}") from None
         stem = f"{config.arch}_x{config.scale}"
         self.weights = folder / f"{stem}.safetensors"
         self.state = folder / f"{stem}.state"
@@ -471,25 +497,78 @@ class _State:
             return
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")
-            theirs = content["config"]
+            if content["config"] != dataclasses.asdict(self.config):
+                raise TrainingError(
+                    f"{path}: is of another recipe; delete it to start anew"
+                )
+            self.model.load_state_dict(content["model"])
+            self.average.load_state_dict(content["average"])
+            self.optimiser.load_state_dict(content["optimiser"])
+            self.step = content["step"]
+            self.seconds = content["seconds"]
+            self.history = content["history"]
+        except TrainingError:
+            raise
         except Exception as e:  # torch raises many kinds
             raise TrainingError(
                 f"{path}: damaged state; delete it to start anew "
                 f"({str(e).splitlines()[0]})"
             ) from None
-        if theirs != dataclasses.asdict(self.config):
+
+
+class _Muon:
+    """Two optimisers as one: Muon for filters, Adam for all else.
+
+    A filter bank (n, c, f, f) is the matrix (n, c·f²) of the convolution.
+    Muon takes the momentum of its gradient and sets all singular values to
+    about one before it steps, so that no direction is left behind.
+
+    Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural
+    networks", 2024; ``torch.optim.Muon``.
+    """
+
+    def __init__(self, model: SRCNN, step_size: float):
+        if not hasattr(torch.optim, "Muon"):
             raise TrainingError(
-                f"{path}: is of another recipe; delete it to start anew"
+                f"optimiser muon needs PyTorch 2.9, this is {torch.__version__}"
+                "; take adam"
             )
-        self.model.load_state_dict(content["model"])
-        self.average.load_state_dict(content["average"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.step = content["step"]
-        self.seconds = content["seconds"]
-        self.history = content["history"]
+        self.filters = [conv.weight for conv in model.convs[:-1]]
+        # The same memory, seen as matrices.
+        self.matrices = [
+            torch.nn.Parameter(w.detach().flatten(1)) for w in self.filters
+        ]
+        rest = [conv.bias for conv in model.convs[:-1]]
+        rest += list(model.convs[-1].parameters())
+        self.parts = [
+            torch.optim.Muon(self.matrices, lr=step_size, weight_decay=0),
+            torch.optim.Adam(rest, lr=0.1 * step_size, fused=True),
+        ]
+        self.param_groups = [g for p in self.parts for g in p.param_groups]
+
+    def step(self) -> None:
+        for matrix, weight in zip(self.matrices, self.filters):
+            matrix.grad = weight.grad.flatten(1)
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for weight in self.filters:
+            weight.grad = None
+        self.parts[1].zero_grad(set_to_none)
+
+    def state_dict(self) -> list:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list) -> None:
+        for part, state in zip(self.parts, states):
+            part.load_state_dict(state)
+        self.param_groups = [g for p in self.parts for g in p.param_groups]
 
 
-def _optimiser(model: SRCNN, config: Config) -> torch.optim.Optimizer:
+def _optimiser(model: SRCNN, config: Config):
+    if config.optimiser == "muon":
+        return _Muon(model, config.step_size)
     if config.optimiser == "adam":
         return torch.optim.Adam(
             model.parameters(), lr=config.step_size, fused=True
@@ -500,15 +579,35 @@ def _optimiser(model: SRCNN, config: Config) -> torch.optim.Optimizer:
         if conv is model.convs[-1]:
             size *= 0.1
         groups.append({"params": [conv.weight], "lr": size})
-        groups.append({"params": [conv.bias], "lr": size * 0.1})
+        groups.append({"params": [conv.bias], "lr": config.step_size * 0.1})
     return torch.optim.SGD(groups, momentum=0.9)
 
 
 def _loss(out: torch.Tensor, label: torch.Tensor, config: Config):
-    if config.optimiser == "adam":
-        return F.mse_loss(out, label)
-    # Caffe's EuclideanLoss: half the sum of squares, per sub-image.
-    return F.mse_loss(out, label, reduction="sum") / (2 * len(out))
+    if config.optimiser == "sgd":
+        # Caffe's EuclideanLoss: half the sum of squares, per sub-image.
+        return F.mse_loss(out, label, reduction="sum") / (2 * len(out))
+    return F.mse_loss(out, label)
+
+
+@contextlib.contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C takes effect when the block ends, so that no step is half done."""
+    usual = signal.getsignal(signal.SIGINT)
+    if (
+        usual is not signal.default_int_handler
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+    pressed = []
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 class _Loop:
@@ -552,6 +651,8 @@ class _Loop:
         if c.schedule == "constant":
             return 1.0
         done = (step - c.warmup) / max(1, c.steps - c.warmup)
+        if c.schedule == "linear":
+            return 1 - done
         return 0.5 * (1 + math.cos(math.pi * done))
 
     def run(self, paths: _Paths | None, progress: bool) -> None:
@@ -565,20 +666,29 @@ class _Loop:
             mininterval=0.5,
         )
         saved = time.monotonic()
+        loss = torch.zeros(())
         with bar:
-            while state.step < c.steps:
-                began = time.monotonic()
-                loss = self._step()
-                state.seconds += time.monotonic() - began
-                bar.update()
-                every = c.validate_every
-                if state.step == c.steps or (every and state.step % every == 0):
+            while True:
+                if self._validation_is_due():
                     self._validate(bar, loss)
+                if state.step == c.steps:
+                    break
+                began = time.monotonic()
+                with _ctrl_c_waits():
+                    loss = self._step()
+                    state.seconds += time.monotonic() - began
+                bar.update()
                 if paths is not None and time.monotonic() - saved > 60:
                     state.save(paths.state)
                     saved = time.monotonic()
-        if not state.history:
-            raise TrainingError("the state is of a finished run")
+
+    def _validation_is_due(self) -> bool:
+        """Also true where a run was stopped between a step and its row."""
+        step, every = self.state.step, self.config.validate_every
+        history = self.state.history
+        if step == (history[-1]["step"] if history else 0):
+            return False
+        return step == self.config.steps or bool(every and step % every == 0)
 
     def _step(self) -> torch.Tensor:
         state = self.state
@@ -597,7 +707,8 @@ class _Loop:
 
     def _validate(self, bar, loss: torch.Tensor) -> None:
         state = self.state
-        if not torch.isfinite(loss):
+        psnr_db = self.measure.psnr_db(state.kept())
+        if not torch.isfinite(loss) or math.isnan(psnr_db):
             raise TrainingError(
                 f"the loss is no longer finite at step {state.step}; "
                 "take a smaller step size"
@@ -606,7 +717,7 @@ class _Loop:
             "step": state.step,
             "sub_images": state.step * self.config.batch,
             "seconds": round(state.seconds, 2),
-            "psnr_db": round(self.measure.psnr_db(state.kept()), 4),
+            "psnr_db": round(psnr_db, 4),
         }
         state.history.append(row)
         bar.set_postfix_str(f"validation {row['psnr_db']:.2f} dB")

@@ -18,9 +18,19 @@ class SRCNNMethod:
     ----------
     model : trained for the scale it will be called with.
     device : auto, cpu or cuda.
+
+    Raises
+    ------
+    ValueError : for a network that is not for luma alone.
     """
 
     def __init__(self, model: SRCNN, device: str = "auto"):
+        channels = model.architecture.channels
+        if channels != 1:
+            raise ValueError(
+                f"the network has {channels} channels; a method enhances luma, "
+                "which has 1"
+            )
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
 
