@@ -65,8 +65,10 @@ def locate(name: str, scale: int | None = None) -> Path:
             f"model {name!r} is not known; there are {', '.join(known)}, "
             "or give a .safetensors file"
         )
+    there = ", ".join(f"x{s}" for s in known[name])
+    if scale is None:
+        raise CheckpointError(f"model {name} needs --scale; it is for {there}")
     if scale not in known[name]:
-        there = ", ".join(f"x{s}" for s in known[name])
         raise CheckpointError(f"model {name} is for {there}, not x{scale}")
     if name in OFFICIAL:
         return datasets.path("srcnn-official") / OFFICIAL[name][0] / f"x{scale}.mat"
@@ -99,7 +101,9 @@ def load(name: str, scale: int | None = None) -> SRCNN:
         )
         model = SRCNN(*architecture)
         model.load_state_dict(load_file(path))
-    except (SafetensorError, KeyError, RuntimeError, OSError) as e:
+    except (
+        SafetensorError, KeyError, RuntimeError, OSError, TypeError, ValueError
+    ) as e:  # fmt: skip
         reason = str(e).splitlines()[0]
         raise CheckpointError(f"{path}: damaged weights ({reason})") from None
     return model
@@ -113,8 +117,11 @@ def read_card(path: Path) -> dict:
             if length > 1_000_000:
                 raise ValueError("its header is too long")
             header = json.loads(file.read(length))
-        return json.loads(header["__metadata__"]["card"])
-    except (OSError, KeyError, ValueError) as e:
+        card = json.loads(header["__metadata__"]["card"])
+        if not isinstance(card, dict):
+            raise ValueError("its card is no card")
+        return card
+    except (OSError, KeyError, TypeError, ValueError) as e:
         raise CheckpointError(
             f"{path}: not weights of this book, or damaged ({e})"
         ) from None
@@ -146,17 +153,28 @@ def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
 
 
 def write_atomically(path: Path, blob: bytes) -> None:
-    """Write to a temporary name, force it to disk, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write to a temporary name, force it to disk, then rename it.
+
+    Raises
+    ------
+    OSError : in one line, when it can't; what was there before is kept.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(blob)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as e:
+        reason = e.strerror
+        if not path.parent.is_dir():
+            reason = f"{path.parent} is not a folder"
+        raise OSError(f"{path}: can't be written ({reason})") from None
 
 
 def _load_mat(path: Path) -> SRCNN:
@@ -172,22 +190,23 @@ def _load_mat(path: Path) -> SRCNN:
         mat = loadmat(path)
         w1, w2, w3 = (mat[f"weights_conv{i}"] for i in (1, 2, 3))
         biases = [mat[f"biases_conv{i}"].ravel() for i in (1, 2, 3)]
+        # → (filters out, channels in, f², column-major)
+        stacks = [w1.T[:, None], w2.transpose(2, 0, 1), w3[None]]
+        sizes = [round(stack.shape[-1] ** 0.5) for stack in stacks]
+        model = SRCNN(sizes, (w1.shape[1], w3.shape[0]))
+        with torch.no_grad():
+            for conv, stack, size, bias in zip(
+                model.convs, stacks, sizes, biases
+            ):
+                filters = stack.reshape(*stack.shape[:2], size, size)
+                filters = np.ascontiguousarray(filters.swapaxes(2, 3))
+                conv.weight.copy_(torch.from_numpy(filters))
+                conv.bias.copy_(torch.from_numpy(bias))
     except Exception as e:  # scipy raises many kinds
+        reason = " ".join(str(e).split())
         raise CheckpointError(
-            f"{path}: not the authors' weights, or damaged ({e})"
+            f"{path}: not the authors' weights, or damaged ({reason})"
         ) from None
-    # → (filters out, channels in, f², column-major)
-    stacks = [w1.T[:, None], w2.transpose(2, 0, 1), w3[None]]
-    sizes = [round(stack.shape[-1] ** 0.5) for stack in stacks]
-    model = SRCNN(sizes, (w1.shape[1], w3.shape[0]))
-    with torch.no_grad():
-        for conv, stack, size, bias in zip(
-            model.convs, stacks, sizes, biases
-        ):
-            filters = stack.reshape(*stack.shape[:2], size, size)
-            filters = np.ascontiguousarray(filters.swapaxes(2, 3))
-            conv.weight.copy_(torch.from_numpy(filters))
-            conv.bias.copy_(torch.from_numpy(bias))
     return model
 
 

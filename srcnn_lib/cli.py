@@ -9,8 +9,10 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from . import methods
@@ -287,7 +289,8 @@ def _train(args) -> int:
                 )
         else:
             found = datasets.from_folder(name)
-        pictures |= {f"{found.name}/{key}": found[key] for key in found}
+        # By the name given: two folders may have the same last part.
+        pictures |= {f"{name}/{key}": found[key] for key in found}
     try:
         run = training.train(
             config,
@@ -341,6 +344,8 @@ def _results_record(args) -> int:
     from . import checkpoints, ledger
 
     models = {None: SCALES}
+    if args.model and args.method != "srcnn":
+        raise ValueError(f"{args.method} has no models; leave --model out")
     if args.method == "srcnn":
         models = checkpoints.names()
         if args.model:
@@ -423,6 +428,19 @@ def _export(args) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _libraries_are_silent():
+    """Their warnings and log would surround the one line of an error."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     # A console that can't show "×" gets "?" rather than an exception.
@@ -434,7 +452,10 @@ def main(argv: list[str] | None = None) -> int:
     from .training import TrainingError
 
     try:
-        return args.run(args)
+        with _libraries_are_silent():
+            status = args.run(args)
+            sys.stdout.flush()
+        return status
     except BrokenPipeError:  # … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -94,7 +94,7 @@ def _made_by(method: str, model: str | None, scale: int) -> dict:
     if method != "srcnn" or model in checkpoints.OFFICIAL:
         return {"minutes": None, "device": None}
     card = checkpoints.read_card(checkpoints.locate(model, scale))
-    return {"minutes": card["minutes"], "device": card["device"]}
+    return {"minutes": card.get("minutes"), "device": card.get("device")}
 
 
 def record(new: list[dict]) -> list[Path]:
@@ -134,7 +134,11 @@ def verify(device: str = "auto") -> Iterator[Check]:
     The sha256 of our weights is compared with their cards first.
     """
     for path in sorted(checkpoints.folder().glob("*.safetensors")):
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        beside = path.with_suffix(".json")
+        if not beside.is_file():
+            yield Check(path.name, "differs", f"its card {beside.name} is missing")
+            continue
+        card = json.loads(beside.read_text("utf-8"))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         same = digest == card["sha256"]
         detail = "sha256 as in its card" if same else f"sha256 is {digest}"
@@ -153,6 +157,9 @@ def verify(device: str = "auto") -> Iterator[Check]:
             )
         except datasets.DataError as e:
             yield Check(label, "not here", str(e))
+            continue
+        except checkpoints.CheckpointError as e:  # no or damaged weights
+            yield Check(label, "differs", str(e))
             continue
         yield Check(label, *_compare(row, now))
 

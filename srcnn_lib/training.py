@@ -512,7 +512,7 @@ class _State:
         except Exception as e:  # torch raises many kinds
             raise TrainingError(
                 f"{path}: damaged state; delete it to start anew "
-                f"({str(e).splitlines()[0]})"
+                f"({(str(e) or type(e).__name__).splitlines()[0]})"
             ) from None
 
 

@@ -33,10 +33,11 @@ def why_not() -> str | None:
     complete = HTML / ".complete"
     if not complete.exists():
         return "the book is not built; run: make book"
-    sources = [ROOT / "_config.yml", ROOT / "_toc.yml", *BOOK.rglob("*.*")]
-    newer = [s for s in sources if s.stat().st_mtime > complete.stat().st_mtime]
-    if newer and "__pycache__" not in newer[0].parts:
-        return f"the book is older than {newer[0].relative_to(ROOT)}; run: make book"
+    sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    sources += [*BOOK.glob("*.*"), *BOOK.glob("_static/*")]
+    for source in sources:
+        if source.stat().st_mtime > complete.stat().st_mtime:
+            return f"the book is older than {source.relative_to(ROOT)}; run: make book"
     return None
 
 
@@ -46,15 +47,16 @@ def pages() -> list[str]:
     return [toc["root"], *chapters]
 
 
+if BROWSER is None:
+    pytest.skip(f"needs one of: {', '.join(BROWSERS)}", allow_module_level=True)
+if reason := why_not():
+    if os.environ.get("SRCNN_SITE") == "required":
+        raise RuntimeError(reason)
+    pytest.skip(reason, allow_module_level=True)
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    reason = why_not()
-    if reason and os.environ.get("SRCNN_SITE") == "required":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-    if BROWSER is None:
-        pytest.skip(f"no browser; install one of: {', '.join(BROWSERS)}")
     profile = tmp_path_factory.mktemp("profile")
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(

@@ -1,0 +1,9 @@
+# Each target is `python3 make.py TARGET`; what they do: make help
+PYTHON ?= python3
+TARGETS = book test serve train results notebooks data site links lint clean help
+
+.DEFAULT_GOAL = help
+.PHONY: $(TARGETS)
+
+$(TARGETS):
+	@$(PYTHON) make.py $@ $(ARGS)

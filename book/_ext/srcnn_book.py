@@ -1,0 +1,77 @@
+"""What this book asks of Sphinx beyond jupyter-book.
+
+- Executed pages are kept in a cache whose name is a hash of all that a page's
+  outputs rest on; only a page's own cells are jupyter-cache's business.
+- Numbers in index.md come from the recorded results, as substitutions.
+- MathJax comes with the book, so that it reads offline.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from sphinx.util.fileutil import copy_asset
+
+from srcnn_lib import datasets, ledger
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHES = ROOT / "_build" / ".jupyter_cache"
+CACHES_KEPT = 3
+
+
+def cache_key() -> str:
+    """Hash of the library, the recorded data, the data at hand and the versions."""
+    key = hashlib.sha256()
+    for folder in ("srcnn_lib", "data"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                key.update(path.relative_to(ROOT).as_posix().encode())
+                key.update(path.read_bytes())
+    key.update((ROOT / "requirements.txt").read_bytes())
+    here = [name for name in datasets.names() if datasets.available(name)]
+    torch = importlib.metadata.version("torch")
+    key.update(repr((here, torch, sys.version_info[:2])).encode())
+    return key.hexdigest()[:16]
+
+
+def configure(app, config):
+    if "SRCNN_DATA" in os.environ:  # pages run in book/, not here
+        os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
+    cache = CACHES / cache_key()
+    cache.mkdir(parents=True, exist_ok=True)
+    cache.touch()
+    newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
+    for old in newest[:-CACHES_KEPT]:
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    config.nb_execution_cache_path = str(cache)
+    config.myst_substitutions = ledger.glance()
+    # SVG, because Firefox gives a page opened from a disk no web fonts.
+    config.mathjax_path = "mathjax/tex-svg.js"
+
+
+def finish(app, exception):
+    if exception or app.builder.format != "html":
+        return
+    package = importlib.util.find_spec("sphinx-mathjax-offline").origin
+    source = Path(package).parent / "static" / "mathjax"
+    target = Path(app.outdir) / "_static" / "mathjax"
+    extensions = "input/tex/extensions"
+    copy_asset(source / "tex-svg.js", target)
+    copy_asset(source / extensions, target / extensions)
+    # The theme preloads its fonts in a way that fails for a page on a disk.
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        lighter = re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text)
+        if lighter != text:
+            page.write_text(lighter, encoding="utf-8")
+
+
+def setup(app):
+    app.connect("config-inited", configure)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,350 @@
+"""Recorded results: written, found, verified, held to the paper.
+
+The rows are measured on a data set of two small pictures, in a world of its
+own: a data folder, weights and results in temporary folders.
+"""
+
+import hashlib
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from srcnn_lib import checkpoints, datasets, evaluation, images, ledger, methods, paper
+from srcnn_lib.models import SRCNN, initialise
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A set "Small", a model "small" for x3; `rows()` and `write(rows)`."""
+    data = tmp_path / "data" / "small"
+    data.mkdir(parents=True)
+    photographs = datasets.load("demo-test")
+    for name in ("coffee", "monarch"):
+        images.write(data / f"{name}.png", photographs[name][100:160, 200:270])
+    facts = {
+        p.name: {
+            "sha256": hashlib.sha256(p.read_bytes()).hexdigest(),
+            "size": p.stat().st_size,
+        }
+        for p in sorted(data.iterdir())
+    }
+    entry = {
+        "folder": "small",
+        "purpose": "test",
+        "what": "two photographs",
+        "licence": "for this test",
+        "addresses": [],
+        "files": facts,
+    }
+    entries = datasets.registry() | {"Small": entry}
+    monkeypatch.setattr(datasets, "registry", lambda: entries)
+    monkeypatch.setenv("SRCNN_DATA", str(data.parent))
+    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SRCNN_OFFLINE", "1")
+    results, weights = tmp_path / "results", tmp_path / "checkpoints"
+    monkeypatch.setattr(ledger, "folder", lambda: results)
+    monkeypatch.setattr(checkpoints, "folder", lambda: weights)
+    model = initialise(
+        SRCNN((3, 1, 3), (4, 4)), "default", torch.Generator().manual_seed(0)
+    )
+    card = {"scale": 3, "minutes": 1.5, "device": "this machine"}
+    path = checkpoints.write(model, weights / "small_x3.safetensors", card)
+
+    def measured(**change):
+        about = {"method": "bicubic", "dataset": "Small", "scale": 3} | change
+        return ledger.measure(device="cpu", **about)
+
+    def checks():
+        return [(c.row, c.verdict) for c in ledger.verify("cpu")]
+
+    return SimpleNamespace(
+        data=data, results=results, weights=path, measure=measured, checks=checks
+    )
+
+
+def invented(method, dataset, scale, psnr_db, *, ssim=0.9, model=None, luma="y"):
+    """A row with one picture."""
+    mean = {"psnr_db": psnr_db, "ssim": ssim}
+    return {
+        "method": method,
+        "model": model,
+        "dataset": dataset,
+        "scale": scale,
+        "luma": luma,
+        "mean": mean,
+        "images": [{"name": "baby", **mean}],
+    }
+
+
+# Rows ----------------------------------------------------------------------
+
+
+def test_a_row_says_what_was_measured_and_how(world):
+    row = world.measure()
+    bicubic = methods.get("bicubic")
+    scores = evaluation.evaluate(bicubic, datasets.load("Small"), 3)
+    psnr_db, ssim = evaluation.mean(scores)
+    assert row["mean"]["psnr_db"] == pytest.approx(psnr_db, abs=5e-5)
+    assert row["mean"]["ssim"] == pytest.approx(ssim, abs=5e-7)
+    assert [i["name"] for i in row["images"]] == ["coffee", "monarch"]
+    for image, score in zip(row["images"], scores, strict=True):
+        assert image["psnr_db"] == pytest.approx(score.psnr_db, abs=5e-5)
+        assert image["ssim"] == pytest.approx(score.ssim, abs=5e-7)
+    assert row["command"] == "srcnn evaluate --method bicubic --scale 3 --dataset Small"
+    assert row["protocol"] == evaluation.PROTOCOL
+    assert len(row["date"]) == len("2026-01-31")
+    assert row["minutes"] is None and row["device"] is None
+    gray = world.measure(luma="gray")
+    assert gray["command"].endswith("--luma gray")
+    assert gray["mean"]["psnr_db"] < row["mean"]["psnr_db"] - 1
+
+
+def test_a_row_of_a_network_says_what_it_cost(world):
+    row = world.measure(method="srcnn", model="small")
+    assert row["minutes"] == 1.5 and row["device"] == "this machine"
+    assert row["command"].endswith("--dataset Small --model small")
+    assert row["mean"] != world.measure()["mean"]
+
+
+def test_recording_replaces_and_never_doubles(world):
+    first = world.measure()
+    (path,) = ledger.record([first])
+    assert path == world.results / "bicubic.json"
+    text = path.read_text("utf-8")
+    ledger.record([first])
+    assert path.read_text("utf-8") == text
+    ledger.record([first | {"mean": {"psnr_db": 1.0, "ssim": 0.5}}])
+    ledger.record([first | {"scale": 2}, first | {"luma": "gray"}])
+    rows = ledger.rows()
+    assert len(rows) == 3
+    changed = ledger.find("bicubic", "Small", 3)
+    assert changed["mean"] == {"psnr_db": 1.0, "ssim": 0.5}
+    assert ledger.find("bicubic", "Small", 3, luma="gray")["mean"] == first["mean"]
+    assert ledger.find("bicubic", "Small", 4) is None
+    assert sorted(p.name for p in world.results.iterdir()) == ["bicubic.json"]
+
+
+def test_each_model_has_its_file(world):
+    rows = [
+        invented("srcnn", "Set5", 3, 32.5, model=model)
+        for model in ("9-1-5", "official/9-1-5-91", "9-5-5")
+    ]
+    names = {path.name for path in ledger.record(rows)}
+    assert names == {
+        "srcnn_9-1-5.json",
+        "srcnn_official_9-1-5-91.json",
+        "srcnn_9-5-5.json",
+    }
+    for row in rows:
+        assert ledger.find("srcnn", "Set5", 3, model=row["model"]) == row
+    assert ledger.find("srcnn", "Set5", 3) is None
+
+
+def test_luma_is_the_papers_where_not_given(world):
+    ledger.record(
+        [
+            invented("bicubic", "BSD200", 3, 25.94, luma="gray"),
+            invented("bicubic", "BSD200", 3, 27.26, luma="y"),
+            invented("bicubic", "Set5", 3, 30.39),
+        ]
+    )
+    assert ledger.find("bicubic", "BSD200", 3)["mean"]["psnr_db"] == 25.94
+    assert ledger.find("bicubic", "BSD200", 3, luma="y")["mean"]["psnr_db"] == 27.26
+    assert ledger.find("bicubic", "Set5", 3)["luma"] == "y"
+
+
+# Verify --------------------------------------------------------------------
+
+
+def test_what_was_recorded_here_is_equal(world):
+    ledger.record([world.measure(), world.measure(method="srcnn", model="small")])
+    assert world.checks() == [
+        ("small_x3.safetensors", "equal"),
+        ("bicubic x3 Small", "equal"),
+        ("small x3 Small", "equal"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "metric, change, verdict",
+    [
+        ("psnr_db", 0.004, "equal"),
+        ("psnr_db", -0.006, "differs"),
+        ("psnr_db", math.nan, "differs"),
+        ("ssim", -0.00009, "equal"),
+        ("ssim", 0.00012, "differs"),
+    ],
+)
+@pytest.mark.parametrize("place", ["mean", "picture"])
+def test_a_number_that_differs_is_named(world, metric, change, verdict, place):
+    row = world.measure()
+    numbers = row["mean"] if place == "mean" else row["images"][1]
+    numbers[metric] += change
+    ledger.record([row])
+    _, check = ledger.verify("cpu")
+    assert check.verdict == verdict
+    if verdict == "differs":
+        assert metric in check.detail
+        assert ("mean" if place == "mean" else "monarch") in check.detail
+
+
+def test_a_picture_that_is_gone_differs(world):
+    row = world.measure()
+    row["images"].append(row["images"][0] | {"name": "sail"})
+    ledger.record([row])
+    _, check = ledger.verify("cpu")
+    assert check.verdict == "differs" and "sail" in check.detail
+
+
+def test_a_set_that_is_not_here_is_said_and_the_rest_verified(world):
+    row = world.measure(method="srcnn", model="small")
+    ledger.record([row, row | {"dataset": "Set5"}])
+    assert world.checks()[1:] == [("small x3 Set5", "not here"), ("small x3 Small", "equal")]
+    next(world.data.iterdir()).unlink()
+    assert world.checks()[1:] == [
+        ("small x3 Set5", "not here"),
+        ("small x3 Small", "not here"),
+    ]
+
+
+def test_changed_damaged_and_missing_weights_differ(world):
+    ledger.record([world.measure(), world.measure(method="srcnn", model="small")])
+    blob = world.weights.read_bytes()
+    changed = bytearray(blob)
+    changed[-1] ^= 1  # a bit of a weight: still loads
+    world.weights.write_bytes(changed)
+    assert world.checks()[0] == ("small_x3.safetensors", "differs")
+    world.weights.write_bytes(blob[:-9])
+    differ = ("small x3 Small", "differs")
+    equal = ("bicubic x3 Small", "equal")
+    assert world.checks() == [("small_x3.safetensors", "differs"), equal, differ]
+    world.weights.unlink()
+    assert world.checks() == [equal, differ]
+    world.weights.write_bytes(blob)
+    world.weights.with_suffix(".json").unlink()
+    (first, *_) = ledger.verify("cpu")
+    assert first.verdict == "differs" and "card" in first.detail
+
+
+# Compare -------------------------------------------------------------------
+
+
+def test_every_printed_number_appears_though_nothing_is_recorded(world):
+    compared = ledger.compare(means_only=False)
+    printed = paper.printed()
+    for made in ("run here", "authors' weights", "trained here"):
+        of_kind = [p for p in printed if (p.method == "srcnn") == (made != "run here")]
+        assert [c.printed for c in compared if c.made == made] == of_kind
+        assert len(of_kind) > 10
+    assert {c.verdict for c in compared} == {"not yet"}
+    assert {c.difference for c in compared} == {None}
+    means = ledger.compare()
+    assert [c.printed for c in means] == [
+        c.printed for c in compared if c.printed.image is None
+    ]
+    assert {c.model for c in means if c.made == "trained here"} == {
+        "9-1-5",
+        "9-3-5",
+        "9-5-5",
+    }
+
+
+@pytest.mark.parametrize(
+    "psnr_db, ssim, verdicts",
+    [
+        (30.3949, 0.86824, ("equal", "equal")),
+        (30.3851, 0.86816, ("equal", "equal")),
+        (30.3951, 0.86826, ("above", "above")),
+        (30.3849, 0.86814, ("below", "below")),
+        (31.0, 0.8, ("above", "below")),
+    ],
+)
+def test_the_verdict_is_by_the_papers_digits(world, psnr_db, ssim, verdicts):
+    """Bicubic on Set5 at x3: 30.39 dB and 0.8682 are printed."""
+    ledger.record([invented("bicubic", "Set5", 3, psnr_db, ssim=ssim)])
+    found = [c for c in ledger.compare() if c.ours is not None]
+    assert [c.printed.metric for c in found] == ["psnr_db", "ssim"]
+    assert tuple(c.verdict for c in found) == verdicts
+    assert [c.ours for c in found] == [psnr_db, ssim]
+    assert found[0].difference == pytest.approx(round(psnr_db, 2) - 30.39, abs=1e-9)
+    for c in found:
+        assert (c.difference == 0) == (c.verdict == "equal")
+
+
+def test_authors_weights_and_ours_stand_beside_the_same_number(world):
+    ledger.record(
+        [
+            invented("srcnn", "Set5", 3, 32.39, model="official/9-1-5-91"),
+            invented("srcnn", "Set5", 3, 32.50, model="9-1-5"),
+        ]
+    )
+    table = {
+        c.made: (c.model, c.verdict, c.difference)
+        for c in ledger.compare()
+        if c.printed.source == "ECCV Table 1" and c.ours is not None
+    }
+    assert table == {
+        "authors' weights": ("official/9-1-5-91", "equal", 0),
+        "trained here": ("9-1-5", "above", pytest.approx(0.11)),
+    }
+
+
+def test_single_pictures_are_compared_too(world):
+    row = invented("bicubic", "Set5", 3, 30.39)
+    row["images"] = [
+        {"name": name, "psnr_db": value, "ssim": 0.9}
+        for name, value in zip(
+            paper.SET5, (33.91, 32.58, 24.03, 32.88, 28.56), strict=True
+        )
+    ]
+    ledger.record([row])
+    found = {
+        c.printed.image: c.verdict
+        for c in ledger.compare(means_only=False)
+        if c.ours is not None and c.printed.metric == "psnr_db"
+    }
+    assert found == dict.fromkeys((*paper.SET5, None), "equal") | {"butterfly": "below"}
+
+
+def test_results_at_a_glance(world):
+    table = ledger.glance()["results"].splitlines()
+    assert len(table) == 7 and all(line.count("|") == 5 for line in table)
+    assert "33.66 dB | 30.39 dB | 28.42 dB" in table[2]
+    assert "36.34 dB | 32.39 dB | 30.09 dB" in table[4]
+    assert table[3].count("not yet") == table[6].count("not yet") == 3
+    ledger.record([invented("srcnn", "Set5", 3, 32.5149, model="9-1-5")])
+    assert "| not yet | 32.51 dB | not yet |" in ledger.glance()["results"]
+
+
+# What the book carries -------------------------------------------------------
+
+
+def test_every_recorded_row_is_whole_and_its_model_is_here():
+    rows = ledger.rows()
+    assert rows, "data/results has no rows"
+    keys = [ledger._key(row) for row in rows]
+    assert len(keys) == len(set(keys))
+    known = checkpoints.names()
+    for row in rows:
+        label = f"{row['command']}"
+        assert row["method"] in methods.NAMES, label
+        if row["method"] == "srcnn":
+            assert row["scale"] in known[row["model"]], label
+        assert row["dataset"] in datasets.names(), label
+        assert row["protocol"] == evaluation.PROTOCOL, label
+        files = datasets.registry()[row["dataset"]]["files"]
+        assert len(row["images"]) == len(files), label
+        for metric, digits in (("psnr_db", 1e-4), ("ssim", 2e-6)):
+            values = [image[metric] for image in row["images"]]
+            assert row["mean"][metric] == pytest.approx(
+                sum(values) / len(values), abs=digits
+            ), label
+
+
+def test_recorded_files_are_as_record_writes_them():
+    for path in sorted(ledger.folder().glob("*.json")):
+        rows = json.loads(path.read_text("utf-8"))
+        assert {ledger._file_name(row) for row in rows} == {path.name}

@@ -1,0 +1,273 @@
+"""The network: its sizes, its padding, its arithmetic, its three starts."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from srcnn_lib import paper
+from srcnn_lib.models import SRCNN, Architecture, choose_device, initialise
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_network(*shape, seed=0):
+    return initialise(SRCNN(*shape), "default", seeded(seed)).double()
+
+
+# Sizes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", paper.WEIGHTS)
+def test_number_of_weights_equals_the_papers(name):
+    model = SRCNN(*Architecture.parse(name))
+    assert model.count_weights() == paper.WEIGHTS[name]
+    assert model.count_weights(biases=True) == paper.WEIGHTS[name] + 64 + 32 + 1
+
+
+@pytest.mark.parametrize("f", [(9, 1, 5), (9, 5, 5), (3, 3), (9, 1, 1, 5)])
+def test_receptive_field_is_what_one_output_pixel_sees(f):
+    """By the gradient: which input pixels move the middle output pixel?"""
+    n = (4, 3, 2)[: len(f) - 1]
+    model = random_network(f, n)
+    for parameter in model.parameters():
+        parameter.data.abs_()  # no ReLU is off, nothing cancels
+    a = model.architecture
+    assert a.receptive_field == 1 + sum(size - 1 for size in f)
+    y = torch.rand(1, 1, 31, 31, dtype=torch.float64, requires_grad=True)
+    model(y)[0, 0, 15, 15].backward()
+    rows, columns = np.nonzero(y.grad[0, 0].numpy())
+    reach = a.receptive_field // 2
+    assert (rows.min(), rows.max()) == (15 - reach, 15 + reach)
+    assert (columns.min(), columns.max()) == (15 - reach, 15 + reach)
+
+
+def test_receptive_fields_of_the_paper():
+    fields = {name: Architecture.parse(name).receptive_field for name in paper.WEIGHTS}
+    assert fields == {"9-1-5": 13, "9-3-5": 15, "9-5-5": 17}
+
+
+# Names ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, f, n",
+    [
+        ("9-1-5", (9, 1, 5), (64, 32)),
+        ("9-5-5", (9, 5, 5), (64, 32)),
+        ("9-1-5_128-64", (9, 1, 5), (128, 64)),
+        ("9-1-1-5_64-32-16", (9, 1, 1, 5), (64, 32, 16)),
+        ("9-5_64", (9, 5), (64,)),
+    ],
+)
+def test_names_of_architectures_and_back(name, f, n):
+    a = Architecture.parse(name)
+    assert (a.f, a.n, a.channels) == (f, n, 1)
+    assert a.name == name
+    y = torch.rand(1, 1, 20, 24)
+    model = SRCNN(*a)
+    assert len(model.convs) == len(f)
+    assert model(y).shape == y.shape
+    assert model.architecture == a
+
+
+def test_the_usual_numbers_of_filters_are_not_named():
+    assert Architecture.parse("9-1-5_64-32").name == "9-1-5"
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("", "must look like 9-1-5"),
+        ("9", "must look like 9-1-5"),
+        ("9-1-", "must look like 9-1-5"),
+        ("9x1x5", "must look like 9-1-5"),
+        ("9-1-5_64", "3 layers need 2 numbers of filters, not 1"),
+        ("9-1-1-5", "4 layers need 3 numbers of filters, not 2"),
+        ("9-2-5", "odd"),
+        ("9-0-5", "odd"),
+        ("9-1-5_0-32", "begin at 1"),
+    ],
+)
+def test_bad_names_of_architectures(name, said):
+    with pytest.raises(ValueError, match=said):
+        Architecture.parse(name)
+
+
+def test_bad_numbers():
+    with pytest.raises(ValueError, match="odd"):
+        SRCNN((9, 4, 5))
+    with pytest.raises(ValueError, match="numbers of filters, not 1"):
+        SRCNN((9, 1, 5), (64,))
+    with pytest.raises(ValueError, match="begin at 1"):
+        SRCNN(channels=0)
+    with pytest.raises(ValueError, match="same or valid"):
+        SRCNN()(torch.zeros(1, 1, 20, 20), "full")
+    with pytest.raises(ValueError, match="auto, cpu or cuda"):
+        choose_device("tpu")
+
+
+# What it computes ----------------------------------------------------------
+
+
+def convolve(maps, weight, bias):
+    """Equation 1 with loops: maps (C, H, W) → (n, H - f + 1, W - f + 1)."""
+    n, _, f, _ = weight.shape
+    height, width = maps.shape[1] - f + 1, maps.shape[2] - f + 1
+    out = np.empty((n, height, width))
+    for k in range(n):
+        for i in range(height):
+            for j in range(width):
+                window = maps[:, i : i + f, j : j + f]
+                out[k, i, j] = (weight[k] * window).sum() + bias[k]
+    return out
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_forward_pass_against_loops(padding, channels):
+    model = random_network((5, 1, 3), (4, 3), channels)
+    y = np.random.default_rng(0).random((channels, 9, 11))
+    maps = y
+    for i, conv in enumerate(model.convs):
+        if padding == "same":
+            m = conv.kernel_size[0] // 2
+            maps = np.pad(maps, ((0, 0), (m, m), (m, m)), mode="edge")
+        maps = convolve(maps, conv.weight.detach().numpy(), conv.bias.detach().numpy())
+        if i < 2:
+            maps = np.maximum(maps, 0)
+    out = model(torch.from_numpy(y)[None], padding)[0].detach().numpy()
+    assert out.shape == maps.shape
+    assert np.allclose(out, maps, rtol=0, atol=1e-12)
+
+
+def test_same_padding_repeats_the_edge_before_every_layer():
+    model = random_network((9, 3, 5), (6, 4))
+    y = torch.rand(2, 1, 12, 14, dtype=torch.float64, generator=seeded(1))
+    conv1, conv2, conv3 = model.convs
+    maps = F.relu(conv1(F.pad(y, (4, 4, 4, 4), mode="replicate")))
+    maps = F.relu(conv2(F.pad(maps, (1, 1, 1, 1), mode="replicate")))
+    expected = conv3(F.pad(maps, (2, 2, 2, 2), mode="replicate"))
+    assert torch.equal(model(y), expected)
+    once = model(F.pad(y, (7, 7, 7, 7), mode="replicate"), "valid")
+    assert not torch.allclose(model(y), once)  # padding once is another network
+
+
+@pytest.mark.parametrize("name", [*paper.WEIGHTS, "9-1-1-5_8-6-4"])
+def test_valid_and_same_agree_inside_the_border(name):
+    model = random_network(*Architecture.parse(name))
+    border = model.architecture.border
+    y = torch.rand(2, 1, 27, 22, dtype=torch.float64, generator=seeded(2))
+    same, valid = model(y), model(y, "valid")
+    assert same.shape == y.shape
+    assert valid.shape == (2, 1, 27 - 2 * border, 22 - 2 * border)
+    inner = same[..., border:-border, border:-border]
+    assert torch.allclose(inner, valid, rtol=0, atol=1e-12)
+
+
+def test_the_paper_trains_33_to_21():
+    assert SRCNN()(torch.zeros(1, 1, 33, 33), "valid").shape == (1, 1, 21, 21)
+
+
+# How it starts -------------------------------------------------------------
+
+
+def test_start_of_the_paper_is_gaussian_with_sigma_0_001():
+    model = initialise(SRCNN((9, 5, 5)), "paper", seeded())
+    for conv in model.convs:
+        assert conv.bias.abs().max() == 0
+        w = conv.weight.detach().flatten().double()
+        tolerance = 5 / w.numel() ** 0.5  # five standard errors
+        assert abs(w.mean()) < tolerance * 0.001
+        assert abs(w.std() / 0.001 - 1) < tolerance
+    w = model.convs[1].weight.detach().double() / 0.001
+    assert abs((w.abs() < 1).double().mean() - 0.6827) < 0.01  # a bell, not a box
+
+
+def test_default_start_is_pytorchs_own():
+    """Uniform within 1/√fan-in, as nn.Conv2d starts by itself."""
+    theirs = torch.nn.Conv2d(64, 32, 5)
+    for conv in initialise(SRCNN((9, 5, 5)), "default", seeded()).convs:
+        bound = conv.weight[0].numel() ** -0.5
+        for values in (conv.weight, conv.bias):
+            assert values.abs().max() <= bound
+        if conv.weight.shape == theirs.weight.shape:
+            assert torch.isclose(
+                conv.weight.abs().max(), theirs.weight.abs().max(), rtol=1e-3
+            )
+        spread = conv.weight.std() * 3**0.5 / bound
+        assert abs(spread - 1) < 5 / conv.weight.numel() ** 0.5
+
+
+@pytest.mark.parametrize(
+    "name, channels",
+    [("9-1-5", 1), ("9-5-5", 1), ("9-1-1-5_8-6-4", 1), ("5-1-3_4-3", 3)],
+)
+def test_identity_start_changes_nothing(name, channels):
+    shape = Architecture.parse(name)._replace(channels=channels)
+    model = initialise(SRCNN(*shape), "identity", seeded())
+    y = torch.rand(2, channels, 17, 19, generator=seeded(3))
+    assert torch.equal(model(y), y)
+    border = model.architecture.border
+    inner = y[..., border:-border, border:-border]
+    assert torch.equal(model(y, "valid"), inner)
+    # The other filters are there to be trained.
+    first = model.convs[0].weight[channels:]
+    assert (first != 0).all()
+
+
+def test_identity_start_has_gradients_to_climb():
+    model = initialise(SRCNN(), "identity", seeded())
+    y = torch.rand(1, 1, 33, 33, generator=seeded(4))
+    label = torch.rand(1, 1, 21, 21, generator=seeded(5))
+    F.mse_loss(model(y, "valid"), label).backward()
+    assert model.convs[2].weight.grad.abs().max() > 0
+    assert model.convs[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("how", ["paper", "default", "identity"])
+def test_starts_are_reproducible(how):
+    def weights(seed):
+        model = initialise(SRCNN(), how, seeded(seed))
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_bad_starts():
+    with pytest.raises(ValueError, match="paper, default or identity"):
+        initialise(SRCNN(), "zero")
+    with pytest.raises(ValueError, match="3 channels can't pass through 2"):
+        initialise(SRCNN((3, 1, 3), (4, 2), 3), "identity")
+
+
+def test_one_layer_is_a_linear_filter():
+    model = initialise(SRCNN((5,), ()), "default", seeded())
+    y = torch.rand(1, 1, 9, 9, generator=seeded(6)) - 0.5
+    bias = model.convs[0].bias
+    assert torch.allclose(model(-y) - bias, bias - model(y), atol=1e-6)
+    identity = initialise(SRCNN((5,), ()), "identity", seeded())
+    assert torch.equal(identity(y), y)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_on_the_gpu():
+    model = random_network((9, 1, 5)).float()
+    y = torch.rand(1, 1, 40, 50)
+    with torch.no_grad():
+        cpu, gpu = model(y), model.cuda()(y.cuda()).cpu()
+    assert torch.allclose(cpu, gpu, atol=1e-3)  # TF32 has 10 bits
+
+
+def test_without_a_gpu_cuda_is_refused_and_auto_is_the_cpu():
+    if torch.cuda.is_available():
+        assert choose_device("auto").type == "cuda"
+        assert choose_device("cuda").type == "cuda"
+    else:
+        assert choose_device("auto").type == "cpu"
+        with pytest.raises(ValueError, match="no CUDA GPU here"):
+            choose_device("cuda")
+    assert choose_device("cpu").type == "cpu"

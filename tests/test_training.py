@@ -1,0 +1,693 @@
+"""Sub-images, validation, the loop, and going on where a run was stopped.
+
+All runs here are small, on the CPU with one thread, from the embedded
+photographs; a fixture hides the real data from them, so that they are the
+same everywhere.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from srcnn_lib import checkpoints, datasets, evaluation, images, training
+from srcnn_lib.methods.bicubic import bicubic
+from srcnn_lib.methods.srcnn import SRCNNMethod
+from srcnn_lib.models import SRCNN, initialise
+from srcnn_lib.resize import imresize
+from srcnn_lib.training import PRESETS, Config, SubImages, TrainingError, Validation
+
+ROOT = Path(__file__).parent.parent
+#: A run of a second or less.
+TINY = Config(
+    arch="3-1-3_4-4",
+    steps=20,
+    batch=2,
+    size=17,
+    optimiser="adam",
+    step_size=2e-3,
+    schedule="cosine",
+    warmup=0,
+    validate_every=10,
+)
+MUON = dataclasses.replace(TINY, optimiser="muon", step_size=0.02, schedule="linear")
+
+needs = {
+    name: pytest.mark.skipif(
+        not datasets.available(name), reason=f"needs {name}: srcnn data fetch"
+    )
+    for name in ("T91", "BSDS500-val")
+}
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Crops of photographs; the first and the eleventh will be held out."""
+    photographs = datasets.load("demo-train")
+    return {k: photographs[k][80:260, 100:300] for k in photographs}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def embedded_only(monkeypatch, tmp_path_factory):
+    """As on a machine that has no data and no network."""
+    monkeypatch.delenv("SRCNN_DATA", raising=False)
+    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("SRCNN_OFFLINE", "1")
+
+
+def train(config, pictures, **more):
+    return training.train(config, pictures, device="cpu", progress=False, **more)
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# Sub-images ----------------------------------------------------------------
+
+
+def pair(image, scale):
+    """What a sub-image is cut from: bicubic input and luma, float32."""
+    hr_y = images.modcrop(images.luma(image), scale) / 255
+    lr_y = imresize(hr_y, 1 / scale)
+    return bicubic(lr_y, scale).astype(np.float32), hr_y.astype(np.float32)
+
+
+def turned(square):
+    """The eight symmetries of a square."""
+    for k in range(4):
+        yield np.rot90(square, k)
+        yield np.rot90(square, k).T
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_grid_is_every_window_of_every_picture(pictures, scale):
+    chosen = [pictures["astronaut"], pictures["brick"][:100, :77]]
+    sub_images = SubImages(chosen, scale, 33, 6, stride=14)
+    inputs, labels = sub_images.cut(*sub_images.grid())
+    expected_inputs, expected_labels = [], []
+    for image in chosen:
+        lr_wide, hr_y = pair(image, scale)
+        expected_inputs.append(images.patches(lr_wide, 33, 14).reshape(-1, 33, 33))
+        windows = images.patches(hr_y, 33, 14).reshape(-1, 33, 33)
+        expected_labels.append(windows[:, 6:-6, 6:-6])
+    assert np.array_equal(inputs[:, 0], np.concatenate(expected_inputs))
+    assert np.array_equal(labels[:, 0], np.concatenate(expected_labels))
+
+
+@needs["T91"]
+@pytest.mark.parametrize("scale, count", [(2, 21_910), (3, 21_884), (4, 21_772)])
+def test_number_of_the_papers_sub_images(scale, count):
+    """The paper says "roughly 24,800"; 33×33 at stride 14 gives fewer."""
+    sub_images = SubImages(datasets.load("T91").values(), scale, 33, 6, 14)
+    starts, widths = sub_images.grid()
+    assert len(starts) == len(widths) == len(starts.unique()) == count
+
+
+def test_cut_turns_input_and_label_alike(pictures):
+    image = pictures["china"][:60, :50]
+    sub_images = SubImages([image], 3, 17, 4)
+    lr_wide, hr_y = pair(image, 3)
+    row, column = 20, 11
+    window = np.s_[row : row + 17, column : column + 17]
+    starts = torch.full((8,), row * hr_y.shape[1] + column)
+    widths = torch.full((8,), hr_y.shape[1])
+    inputs, labels = sub_images.cut(starts, widths, torch.arange(8))
+    assert inputs.shape == (8, 1, 17, 17) and labels.shape == (8, 1, 9, 9)
+    assert np.array_equal(inputs[0, 0], lr_wide[window])
+    expected = list(zip(turned(lr_wide[window]), turned(hr_y[window]), strict=True))
+    found = []
+    for input_, label in zip(inputs[:, 0].numpy(), labels[:, 0].numpy(), strict=True):
+        (k,) = (k for k, (x, _) in enumerate(expected) if np.array_equal(x, input_))
+        assert np.array_equal(label, expected[k][1][4:-4, 4:-4])
+        found.append(k)
+    assert sorted(found) == list(range(8))
+
+
+def test_draw_takes_every_place_and_symmetry_equally(pictures):
+    """2 + 6 = 8 places in two pictures, each in 8 symmetries."""
+    chosen = [pictures["astronaut"][:18, :19], pictures["flower"][:20, :19]]
+    sub_images = SubImages(chosen, 2, 17, 4)
+    places = {}
+    for image in chosen:
+        lr_wide, hr_y = pair(image, 2)
+        windows = images.patches(lr_wide, 17), images.patches(hr_y, 17)
+        for i, j in np.ndindex(windows[0].shape[:2]):
+            for x, z in zip(*(turned(w[i, j]) for w in windows), strict=True):
+                places[x.tobytes()] = z[4:-4, 4:-4].tobytes()
+    assert len(places) == 8 * ((2 * 2) + (4 * 2))
+    inputs, labels = sub_images.draw(9_600, seeded())
+    count = dict.fromkeys(places, 0)
+    for x, z in zip(inputs[:, 0].numpy(), labels[:, 0].numpy(), strict=True):
+        assert places[x.tobytes()] == z.tobytes()
+        count[x.tobytes()] += 1
+    mean = 9_600 / len(places)
+    assert all(abs(n - mean) < 5 * mean**0.5 for n in count.values())
+
+
+def test_draws_depend_on_the_generator_alone(pictures):
+    sub_images = SubImages(pictures.values(), 3, 33, 6)
+    first, again, other = (sub_images.draw(8, seeded(s))[0] for s in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_pictures_smaller_than_a_sub_image_are_left_out(pictures):
+    large, small = pictures["coins"], pictures["coins"][:32]
+    both = SubImages([small, large, small], 3, 33, 6)
+    alone = SubImages([large], 3, 33, 6)
+    assert torch.equal(both.label, alone.label)
+    with pytest.raises(TrainingError, match="33×33"):
+        SubImages([small], 3, 33, 6)
+
+
+# Validation ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_validation_measures_by_the_protocol(pictures, scale):
+    """Pictures of several sizes; the middle 168 pixels of the large ones."""
+    photographs = datasets.load("demo-train")
+    chosen = [pictures["sail"][:99, :70], photographs["coins"], photographs["rocket"]]
+    measure = Validation(chosen, scale)
+    crops = []
+    for image in chosen:
+        height, width = (n - n % scale for n in image.shape[:2])
+        top, left = max(0, (height - 168) // 2), max(0, (width - 168) // 2)
+        crops.append(image[top:height, left:width][:168, :168])
+    scores = [evaluation.score(bicubic, crop, scale).psnr_db for crop in crops]
+    assert measure.bicubic_db() == pytest.approx(np.mean(scores), abs=2e-3)
+    model = initialise(SRCNN((3, 1, 3), (4, 3)), "default", seeded())
+    method = SRCNNMethod(model, "cpu")
+    scores = [evaluation.score(method, crop, scale).psnr_db for crop in crops]
+    assert measure.psnr_db(model) == pytest.approx(np.mean(scores), abs=2e-3)
+
+
+def test_the_identity_start_is_bicubic(pictures):
+    measure = Validation(list(pictures.values())[:3], 3)
+    model = initialise(SRCNN(), "identity", seeded())
+    assert measure.psnr_db(model) == measure.bicubic_db()
+
+
+def test_pictures_too_small_to_validate_are_left_out(pictures):
+    image = pictures["grass"]
+    scraps = [image[:2, :2], image[:6, :50]]
+    assert (
+        Validation([image, *scraps], 3).bicubic_db()
+        == Validation([image], 3).bicubic_db()
+    )
+    with pytest.raises(TrainingError, match="no validation picture"):
+        Validation(scraps, 3)
+
+
+def test_held_out_pictures_are_not_trained_on(pictures, embedded_only):
+    fitting, held_out, origin = training.split(pictures)
+    assert list(held_out) == [list(pictures)[0], list(pictures)[10]]
+    assert fitting.keys() | held_out.keys() == pictures.keys()
+    assert not fitting.keys() & held_out.keys()
+    assert "held-out" in origin and "2" in origin
+    one = dict(list(pictures.items())[:1])
+    with pytest.raises(TrainingError, match="at least two pictures"):
+        training.split(one)
+
+
+@needs["BSDS500-val"]
+def test_bsds500_val_validates_but_for_what_is_trained_on(pictures):
+    fitting, validation, origin = training.split(pictures)
+    assert fitting.keys() == pictures.keys()
+    assert len(validation) == 100 and origin == "BSDS500 val"
+    name, image = next(iter(validation.items()))
+    fitting, rest, _ = training.split(pictures | {"mine": image.copy()})
+    assert "mine" in fitting
+    assert rest.keys() == validation.keys() - {name}
+    # All of them trained on: some are held out after all.
+    fitting, rest, origin = training.split(validation)
+    assert "held-out" in origin and not fitting.keys() & rest.keys()
+
+
+def test_no_validation_or_training_picture_is_a_test_picture():
+    def digests(*names):
+        files = [datasets.registry()[name]["files"].values() for name in names]
+        return {facts["sha256"] for group in files for facts in group}
+
+    trained = digests("T91", "BSDS500-train", "BSDS500-val")
+    tested = digests("Set5", "Set14", "BSD200")
+    assert len(trained) >= 390 and len(tested) == 5 + 14 + 200
+    assert not trained & tested
+    ours, theirs = (datasets.load(name) for name in ("demo-train", "demo-test"))
+    assert not {p.read_bytes() for p in ours.paths.values()} & {
+        p.read_bytes() for p in theirs.paths.values()
+    }
+
+
+# Recipes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"arch": "9-2-5"}, "odd"),
+        ({"arch": "nine"}, "9-1-5"),
+        ({"scale": 5}, "2, 3 or 4, not 5"),
+        ({"steps": 0}, "at least 1"),
+        ({"batch": 0}, "at least 1"),
+        ({"size": 12, "arch": "9-1-5"}, "wider than 12 pixels, not 12"),
+        ({"sampling": "all"}, "sampling must be random or grid"),
+        ({"optimiser": "rmsprop"}, "optimiser must be .*adam or sgd"),
+        ({"schedule": "step"}, "schedule must be .*cosine or constant"),
+        ({"init": "zero"}, "identity"),
+        ({"seed": 2**40}, "seed must be"),
+        ({"seed": -1}, "seed must be"),
+    ],
+)
+def test_impossible_recipes(change, said, pictures, tmp_path, embedded_only):
+    config = dataclasses.replace(TINY, **change)
+    with pytest.raises(ValueError, match=said) as caught:
+        train(config, pictures, out=tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_presets_are_possible_and_the_papers_is_the_papers():
+    for config in PRESETS.values():
+        config.check()
+    paper = PRESETS["paper"]
+    assert (paper.size, paper.stride, paper.batch) == (33, 14, 128)
+    assert paper.steps * paper.batch == 800_000_000
+    assert (paper.init, paper.sampling, paper.schedule) == ("paper", "grid", "constant")
+    assert (paper.average, paper.warmup) == (0, 0)
+
+
+def test_step_sizes_of_the_papers_solver():
+    """lr_mult of the authors' SRCNN_net.prototxt, base rate 1e-4."""
+    model = SRCNN()
+    optimiser = training._optimiser(model, PRESETS["paper"])
+    assert isinstance(optimiser, torch.optim.SGD)
+    names = {id(p): name for name, p in model.named_parameters()}
+    rates = {
+        names[id(p)]: group["lr"]
+        for group in optimiser.param_groups
+        for p in group["params"]
+    }
+    assert rates == pytest.approx(
+        {
+            "convs.0.weight": 1e-4,
+            "convs.0.bias": 1e-5,
+            "convs.1.weight": 1e-4,
+            "convs.1.bias": 1e-5,
+            "convs.2.weight": 1e-5,
+            "convs.2.bias": 1e-5,
+        }
+    )
+    for group in optimiser.param_groups:
+        assert (group["momentum"], group["weight_decay"]) == (0.9, 0)
+        assert not group["nesterov"] and group["dampening"] == 0
+
+
+def test_two_updates_of_the_papers_recipe_by_hand(pictures, embedded_only):
+    """Caffe: half the squared error summed over a sub-image, mean of the batch."""
+    chosen = {k: pictures[k][:47, :47] for k in list(pictures)[:3]}
+    config = dataclasses.replace(
+        PRESETS["paper"], arch="9-1-5_6-4", init="default", steps=2
+    )
+    run = train(config, chosen)
+
+    fitting, _, _ = training.split(chosen)
+    grid = SubImages(fitting.values(), 3, 33, 6, 14)
+    inputs, labels = grid.cut(*grid.grid())  # fewer than 128: one batch has all
+    assert len(inputs) == 2
+    model = initialise(SRCNN((9, 1, 5), (6, 4)), "default", seeded()).double()
+    before = weights(model)
+    speed = [torch.zeros_like(p) for p in model.parameters()]
+    for _ in range(2):
+        error = model(inputs.double(), "valid") - labels
+        loss = 0.5 * (error**2).sum() / len(inputs)
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for (name, p), v, g in zip(
+                model.named_parameters(), speed, gradients, strict=True
+            ):
+                last = name.startswith("convs.2")
+                rate = 1e-5 if last or name.endswith("bias") else 1e-4
+                v.mul_(0.9).add_(g)
+                p.sub_(rate * v)
+    update = weights(run.model).double() - before
+    expected = weights(model) - before
+    assert expected.abs().max() > 1e-3
+    assert torch.allclose(update, expected, rtol=1e-3, atol=1e-7)
+
+
+def test_a_first_step_of_adam_is_as_long_as_the_schedule_says(pictures, embedded_only):
+    """Adam's first step is the step size for every weight with a gradient."""
+    start = initialise(SRCNN((3, 1, 3), (4, 4)), "identity", seeded())
+    for change, factor in [({}, 1), ({"warmup": 10}, 0.1), ({"warmup": 2}, 0.5)]:
+        config = dataclasses.replace(
+            TINY, steps=1, average=0, step_size=1e-3, **change
+        )
+        moved = (weights(train(config, pictures).model) - weights(start)).abs()
+        assert moved.max() == pytest.approx(1e-3 * factor, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "schedule, expected",
+    [
+        ("linear", 1 - np.arange(16) / 16),
+        ("cosine", 0.5 + 0.5 * np.cos(np.pi * np.arange(16) / 16)),
+        ("constant", np.ones(16)),
+    ],
+)
+def test_schedules_after_four_steps_of_warming_up(
+    pictures, embedded_only, monkeypatch, schedule, expected
+):
+    factors = []
+    original = training._Loop._factor
+
+    def remembered(loop):
+        factors.append(original(loop))
+        return factors[-1]
+
+    monkeypatch.setattr(training._Loop, "_factor", remembered)
+    train(dataclasses.replace(TINY, schedule=schedule, warmup=4), pictures)
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, *expected])
+
+
+def test_averaged_weights_are_an_exponential_average(pictures, embedded_only):
+    """Against the weights after 0, 1, …, 6 steps, each from a run of its own."""
+    config = dataclasses.replace(TINY, schedule="constant", validate_every=0)
+    start = initialise(SRCNN((3, 1, 3), (4, 4)), "identity", seeded())
+    expected = weights(start).double()
+    for k in range(6):
+        now = train(dataclasses.replace(config, steps=k + 1, average=0), pictures)
+        decay = min(0.3, (1 + k) / (10 + k))  # so that the start fades first
+        expected = decay * expected + (1 - decay) * weights(now.model).double()
+    run = train(dataclasses.replace(config, steps=6, average=0.3), pictures)
+    assert torch.allclose(weights(run.model).double(), expected, atol=1e-7)
+    assert not torch.allclose(weights(run.model), weights(now.model), atol=1e-5)
+
+
+def test_the_papers_grid_is_gone_through_once_an_epoch(
+    pictures, embedded_only, monkeypatch
+):
+    chosen = {k: pictures[k][:63, :63] for k in list(pictures)[:2]}  # 3 × 3 each
+    config = dataclasses.replace(
+        TINY, sampling="grid", size=33, batch=3, steps=6, validate_every=0
+    )
+    cut, seen = SubImages.cut, []
+
+    def remembered(self, start, width, symmetry=0):
+        seen.append(start.tolist())
+        return cut(self, start, width, symmetry)
+
+    monkeypatch.setattr(SubImages, "cut", remembered)
+    train(config, chosen)
+    first, second = sum(seen[:3], []), sum(seen[3:], [])
+    assert len(first) == len(set(first)) == 9
+    assert sorted(first) == sorted(second) and first != second
+
+
+# Runs ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def short_run(pictures, tmp_path_factory):
+    """A few seconds of training, with its files."""
+    out = tmp_path_factory.mktemp("short")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SRCNN_DATA", raising=False)
+        patch.setenv("SRCNN_CACHE", str(out / "no cache"))
+        patch.setenv("SRCNN_OFFLINE", "1")
+        config = Config(
+            arch="9-1-5_32-16",
+            steps=300,
+            batch=8,
+            warmup=20,
+            average=0.98,
+            validate_every=100,
+        )
+        rows = []
+        run = train(
+            config, pictures, out=out / "runs", name="demo", on_validate=rows.append
+        )
+    return run, rows, out / "runs"
+
+
+def test_a_short_run_climbs_past_bicubic(short_run):
+    run, rows, _ = short_run
+    before = run.card["validation_bicubic_db"]
+    assert run.history[-1]["psnr_db"] > before + 0.5
+    assert run.history[0]["psnr_db"] > before
+    assert [row["step"] for row in run.history] == [100, 200, 300]
+    assert [row["sub_images"] for row in run.history] == [800, 1600, 2400]
+    assert rows == run.history
+
+
+def test_the_kept_model_loads_back_with_its_card(short_run):
+    run, _, folder = short_run
+    names = ["9-1-5_32-16_x3.json", "9-1-5_32-16_x3.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == names  # no state
+    path = folder / names[1]
+    again = checkpoints.load(str(path), 3)
+    assert torch.equal(weights(again), weights(run.model))
+    card = json.loads((folder / names[0]).read_text("utf-8"))
+    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert card["config"] == dataclasses.asdict(run.config)
+    assert card["training_images"] == "demo (9)"
+    assert "held-out" in card["validation_images"]
+    assert card["validation_psnr_db"] == round(run.history[-1]["psnr_db"], 3)
+    assert card["sub_images"] == 2400 and card["torch"] == torch.__version__
+    assert "1 CPU threads" in card["device"] and card["minutes"] > 0
+
+
+@pytest.mark.parametrize("config", [TINY, MUON], ids=["adam", "muon"])
+def test_same_seed_same_weights(pictures, embedded_only, config):
+    first, again = (weights(train(config, pictures).model) for _ in range(2))
+    other = weights(train(dataclasses.replace(config, seed=1), pictures).model)
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("average", [0.999, 0.0])
+def test_an_absurd_step_size_stops_and_names_the_step(
+    pictures, tmp_path, embedded_only, average
+):
+    config = dataclasses.replace(TINY, step_size=1e30, average=average)
+    with pytest.raises(TrainingError, match="at step 10; take a smaller step") as e:
+        train(config, pictures, out=tmp_path)
+    assert "\n" not in str(e.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unfit_pictures_and_folders(pictures, tmp_path, embedded_only):
+    small = {k: v[:10, :10] for k, v in pictures.items()}
+    with pytest.raises(TrainingError, match="17×17"):
+        train(TINY, small)
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "runs"):
+        with pytest.raises(TrainingError, match="file") as caught:
+            train(TINY, pictures, out=out)
+        assert "\n" not in str(caught.value)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+# Stopped and resumed --------------------------------------------------------
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def ctrl_c_works():
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals reach the main thread only")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+CHILD = """
+import json, sys
+import torch
+from srcnn_lib import datasets, training
+torch.set_num_threads(1)
+photographs = datasets.load("demo-train")
+pictures = {k: photographs[k][80:260, 100:300] for k in photographs}
+training.train(
+    training.Config(**json.loads(sys.argv[2])), pictures, device="cpu",
+    out=sys.argv[1], resume=True, progress=False,
+    on_validate=lambda row: print(row["step"], flush=True),
+)
+"""
+
+
+def test_interrupted_and_killed_runs_go_on_bit_for_bit(
+    pictures, tmp_path, embedded_only, ctrl_c_works
+):
+    config = dataclasses.replace(MUON, steps=400, validate_every=20)
+    whole = train(config, pictures)
+    state = tmp_path / "3-1-3_4-4_x3.state"
+
+    def press_soon(row):  # at no particular moment of a later step
+        if row["step"] == 20:
+            threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, pictures, out=tmp_path, on_validate=press_soon)
+    assert [p.name for p in tmp_path.iterdir()] == [state.name]
+    stopped = state.read_bytes()
+
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, tmp_path, json.dumps(dataclasses.asdict(config))],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    step = int(child.stdout.readline())
+    child.kill()
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL and 20 < step < 400
+    assert [p.name for p in tmp_path.iterdir()] == [state.name]
+    assert state.read_bytes() == stopped  # whole, as it was written last
+
+    resumed = train(config, pictures, out=tmp_path, resume=True)
+    assert torch.equal(weights(resumed.model), weights(whole.model))
+    curve = [(row["step"], row["psnr_db"]) for row in resumed.history]
+    assert curve == [(row["step"], row["psnr_db"]) for row in whole.history]
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("config", [TINY, MUON], ids=["adam", "muon"])
+def test_ctrl_c_amid_a_step_waits_for_its_end(
+    pictures, tmp_path, embedded_only, ctrl_c_works, monkeypatch, config
+):
+    """Between the update of the weights and that of their average."""
+    whole = train(config, pictures)
+    original = training._State.update_average
+
+    def interrupted(state):
+        if state.step == 7:
+            press_ctrl_c()
+        original(state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._State, "update_average", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, pictures, out=tmp_path)
+    resumed = train(config, pictures, out=tmp_path, resume=True)
+    assert torch.equal(weights(resumed.model), weights(whole.model))
+
+
+@pytest.mark.parametrize("step", [10, 20])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_ctrl_c_during_a_validation(
+    pictures, tmp_path, embedded_only, ctrl_c_works, monkeypatch, step, moment
+):
+    """The row comes once, also that of the last step."""
+    whole = train(TINY, pictures)
+    original = training._Loop._validate
+
+    def interrupted(loop, *arguments):
+        if moment == "after":
+            original(loop, *arguments)
+        if loop.state.step == step:
+            press_ctrl_c()
+        if moment == "before":
+            original(loop, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Loop, "_validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(TINY, pictures, out=tmp_path)
+    resumed = train(TINY, pictures, out=tmp_path, resume=True)
+    assert torch.equal(weights(resumed.model), weights(whole.model))
+    curve = [(row["step"], row["psnr_db"]) for row in resumed.history]
+    assert curve == [(row["step"], row["psnr_db"]) for row in whole.history]
+
+
+def test_the_paper_recipe_resumes_too(
+    pictures, tmp_path, embedded_only, ctrl_c_works
+):
+    """Momentum and the place in the epoch are part of the state."""
+    config = dataclasses.replace(
+        PRESETS["paper"], arch="3-1-3_4-4", steps=30, batch=16, validate_every=7
+    )
+    whole = train(config, pictures)
+
+    def stop(row):
+        if row["step"] == 14:
+            press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, pictures, out=tmp_path, on_validate=stop)
+    resumed = train(config, pictures, out=tmp_path, resume=True)
+    assert torch.equal(weights(resumed.model), weights(whole.model))
+    assert resumed.card["sub_images"] == 480
+
+
+@pytest.fixture
+def stopped(pictures, tmp_path, embedded_only, ctrl_c_works):
+    """A run that was stopped at step 10; gives its state's file."""
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, pictures, out=tmp_path, on_validate=lambda row: press_ctrl_c())
+    return tmp_path / "3-1-3_4-4_x3.state"
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"steps": 40}, {"step_size": 1e-3}])
+def test_a_state_of_another_recipe_is_refused(pictures, stopped, change):
+    before = stopped.read_bytes()
+    config = dataclasses.replace(TINY, **change)
+    with pytest.raises(TrainingError, match="of another recipe; delete it") as e:
+        train(config, pictures, out=stopped.parent, resume=True)
+    assert str(stopped) in str(e.value) and "\n" not in str(e.value)
+    assert stopped.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "text", "other numbers"])
+def test_a_damaged_state_is_refused(pictures, stopped, damage):
+    blob = stopped.read_bytes()
+    if damage == "other numbers":
+        content = torch.load(stopped, weights_only=True)
+        del content["model"]["convs.1.weight"]
+        torch.save(content, stopped)
+    else:
+        content = {"empty": b"", "half": blob[: len(blob) // 2], "text": b"hello\n"}
+        stopped.write_bytes(content[damage])
+    with pytest.raises(TrainingError, match="damaged state; delete it") as caught:
+        train(TINY, pictures, out=stopped.parent, resume=True)
+    assert str(stopped) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_resume_without_a_state_begins(pictures, tmp_path, embedded_only):
+    run = train(TINY, pictures, out=tmp_path, resume=True)
+    assert torch.equal(weights(run.model), weights(train(TINY, pictures).model))
+
+
+def test_losses():
+    """Adam's is per pixel, so that its step size fits any size."""
+    out = torch.rand(3, 1, 5, 5, generator=seeded(1))
+    label = torch.rand(3, 1, 5, 5, generator=seeded(2))
+    loss = training._loss(out, label, TINY)
+    assert loss == pytest.approx(((out - label) ** 2).mean().item())
+    halved = training._loss(out, label, PRESETS["paper"])
+    by_hand = F.mse_loss(out, label, reduction="sum") / 6
+    assert halved == pytest.approx(by_hand.item())
