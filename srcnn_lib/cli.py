@@ -352,7 +352,9 @@ def _results_record(args) -> int:
             if args.model not in models:
                 raise ValueError(f"model {args.model!r} is not known")
             models = {args.model: models[args.model]}
-    plan = (("Set5", "y"), ("Set14", "y"), ("BSD200", "gray"), ("BSD200", "y"))
+    plan = [("Set5", "y"), ("Set14", "y"), ("BSD200", "gray")]
+    if args.method == "bicubic":
+        plan.append(("BSD200", "y"))  # what later papers print
     for model, scales in models.items():
         rows = []
         for scale in scales:

@@ -34,8 +34,8 @@ class Table:
     Parameters
     ----------
     header : column titles.
-    rows : of cells; numbers should come formatted. Cells that begin with a
-        digit or sign are set to the right.
+    rows : of cells; numbers should come formatted. A column whose cells all
+        begin with a digit or sign is set to the right.
     """
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence]):
@@ -45,7 +45,7 @@ class Table:
     def _right(self) -> list[bool]:
         columns = list(zip(*self.rows)) or [()] * len(self.header)
         return [
-            any(c[:1] in "0123456789+-−" for c in column if c)
+            all(c[:1] in "0123456789+-−—x" for c in column if c)
             for column in columns
         ]
 
@@ -201,13 +201,13 @@ def plot_steps(
             axes.barh(y, value - low, left=low, color="#8a8a8a", height=0.6)
             text = f"{value:.2f} dB"
             if previous is not None:
-                text += f" ({value - previous:+.2f})"
+                text += f" ({_signed(value - previous)})"
         else:
             step = value - previous
             colour = COLOURS["gain"] if step >= 0 else COLOURS["loss"]
             axes.barh(y, step, left=previous, color=colour, height=0.6)
             axes.plot([value, value], [y - 0.3, y + 0.3], color=colour)
-            text = f"{value:.2f} dB ({step:+.2f})"
+            text = f"{value:.2f} dB ({_signed(step)})"
         right = max(value, previous if previous is not None else value)
         axes.annotate(
             text,
@@ -233,6 +233,11 @@ def plot_steps(
     axes.set_xlabel("mean PSNR (dB)")
     axes.grid(axis="y", visible=False)
     return figure
+
+
+def _signed(db: float) -> str:
+    """Two digits with a sign, never −0.00."""
+    return f"{round(db, 2) + 0.0:+.2f}".replace("-", "−")
 
 
 def plot_training(

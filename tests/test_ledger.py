@@ -327,9 +327,12 @@ def test_every_recorded_row_is_whole_and_its_model_is_here():
     assert rows, "data/results has no rows"
     keys = [ledger._key(row) for row in rows]
     assert len(keys) == len(set(keys))
+    for path in ledger.folder().glob("*.json"):
+        content = json.loads(path.read_text("utf-8"))
+        assert {ledger._file_name(row) for row in content} == {path.name}
     known = checkpoints.names()
     for row in rows:
-        label = f"{row['command']}"
+        label = row["command"]
         assert row["method"] in methods.NAMES, label
         if row["method"] == "srcnn":
             assert row["scale"] in known[row["model"]], label
@@ -337,14 +340,8 @@ def test_every_recorded_row_is_whole_and_its_model_is_here():
         assert row["protocol"] == evaluation.PROTOCOL, label
         files = datasets.registry()[row["dataset"]]["files"]
         assert len(row["images"]) == len(files), label
-        for metric, digits in (("psnr_db", 1e-4), ("ssim", 2e-6)):
+        for metric, digits in (("psnr_db", 2e-4), ("ssim", 2e-6)):
             values = [image[metric] for image in row["images"]]
             assert row["mean"][metric] == pytest.approx(
                 sum(values) / len(values), abs=digits
             ), label
-
-
-def test_recorded_files_are_as_record_writes_them():
-    for path in sorted(ledger.folder().glob("*.json")):
-        rows = json.loads(path.read_text("utf-8"))
-        assert {ledger._file_name(row) for row in rows} == {path.name}

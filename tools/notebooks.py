@@ -28,7 +28,15 @@ BOOK = ROOT / "book"
 SANITIZE = ROOT / "tests" / "nbval-sanitize.cfg"
 
 # What the stored numbers were made with.
-REAL_DATA = ("T91", "Set5", "Set14", "BSD200", "srcnn-official")
+REAL_DATA = (
+    "T91",
+    "Set5",
+    "Set14",
+    "BSD200",
+    "BSDS500-val",
+    "matlab-lr",
+    "srcnn-official",
+)
 SAME_EVERYWHERE = "nbval-check-output"
 SETUP = "colab-setup"
 TEXT = ("text/plain", "text/html", "text/latex", "text/markdown")
