@@ -26,7 +26,10 @@ def pytest_configure(config):
     if "SRCNN_DATA" in os.environ:  # pages run in book/
         os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
     if not (config.option.nbval or config.option.nbval_lax):
-        config.option.nbval = all(datasets.available(name) for name in REAL_DATA)
+        try:
+            config.option.nbval = all(map(datasets.available, REAL_DATA))
+        except datasets.DataError as error:
+            raise pytest.UsageError(str(error)) from None
         config.option.nbval_lax = not config.option.nbval
 
     nbval.plugin.IPyNbCell.compare_outputs = compare_stored
@@ -63,4 +66,5 @@ def pytest_unconfigure(config):
     skipped = len(terminal.stats.get("skipped", []))
     how = "all outputs compared" if config.option.nbval else "embedded photographs"
     run = f" and {count} pages ({len(cells)} cells, {how})" if cells else ""
-    terminal.write_line(f"Passed: {len(passed) - len(cells)} tests{run}; {skipped} skipped.")
+    tests = len(passed) - len(cells)
+    terminal.write_line(f"Passed: {tests} tests{run}; {skipped} skipped.")

@@ -20,7 +20,8 @@ import sys
 
 if sys.version_info < (3, 11):
     sys.exit(
-        "The book needs Python 3.11, 3.12 or 3.13; this is %d.%d. Try: python3.12 make.py"
+        "The book needs Python 3.11, 3.12 or 3.13; this is %d.%d. "
+        "Try: python3.12 make.py"
         % sys.version_info[:2]
     )
 

@@ -182,8 +182,6 @@ def _start_as_identity(model: SRCNN) -> None:
             conv.weight[c] = 0
             conv.weight[c, c, centre, centre] = 1
             conv.bias[c] = 0
-    last = model.convs[-1]
-    last.weight[:, len(channels) :] = 0
 
 
 def choose_device(name: str = "auto") -> torch.device:

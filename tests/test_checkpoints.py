@@ -81,7 +81,10 @@ def test_card_inside_and_beside(saved):
 
 def test_writing_again_replaces_both(saved):
     other = network((3, 1, 3), (2, 2), seed=1)
-    checkpoints.write(other, saved, {"scale": 4})
+    before = saved.read_bytes()
+    with open(saved, "rb") as reader:  # who reads meanwhile has the old ones
+        checkpoints.write(other, saved, {"scale": 4})
+        assert reader.read() == before
     assert same_weights(checkpoints.load(str(saved), 4), other)
     beside = json.loads(saved.with_suffix(".json").read_text("utf-8"))
     assert beside["sha256"] == hashlib.sha256(saved.read_bytes()).hexdigest()
@@ -145,12 +148,15 @@ def test_names_and_where_they_lie(saved, monkeypatch):
     monkeypatch.setattr(checkpoints, "folder", lambda: saved.parent)
     known = checkpoints.names()
     assert known["small"] == (3,)
-    assert known.items() >= {
-        "official/9-1-5-91": (2, 3, 4),
-        "official/9-1-5-imagenet": (3,),
-        "official/9-3-5-imagenet": (3,),
-        "official/9-5-5-imagenet": (2, 3, 4),
-    }.items()
+    assert (
+        known.items()
+        >= {
+            "official/9-1-5-91": (2, 3, 4),
+            "official/9-1-5-imagenet": (3,),
+            "official/9-3-5-imagenet": (3,),
+            "official/9-5-5-imagenet": (2, 3, 4),
+        }.items()
+    )
     assert checkpoints.locate("small", 3) == saved
     assert same_weights(checkpoints.load("small", 3), checkpoints.load(str(saved)))
     assert "is for x3, not x4" in refused("small", 4)

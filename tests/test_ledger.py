@@ -202,7 +202,10 @@ def test_a_picture_that_is_gone_differs(world):
 def test_a_set_that_is_not_here_is_said_and_the_rest_verified(world):
     row = world.measure(method="srcnn", model="small")
     ledger.record([row, row | {"dataset": "Set5"}])
-    assert world.checks()[1:] == [("small x3 Set5", "not here"), ("small x3 Small", "equal")]
+    assert world.checks()[1:] == [
+        ("small x3 Set5", "not here"),
+        ("small x3 Small", "equal"),
+    ]
     next(world.data.iterdir()).unlink()
     assert world.checks()[1:] == [
         ("small x3 Set5", "not here"),

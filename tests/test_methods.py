@@ -58,7 +58,9 @@ def test_unfit_weights_and_devices(model_file, tmp_path):
         methods.get("srcnn", model=str(model_file), scale=4)
     with pytest.raises(ValueError, match="auto, cpu or cuda"):
         methods.get("srcnn", model=str(model_file), scale=3, device="tpu")
-    colour = checkpoints.write(network((3, 1, 3), (4, 4), 3), tmp_path / "c.safetensors", {})
+    colour = checkpoints.write(
+        network((3, 1, 3), (4, 4), 3), tmp_path / "c.safetensors", {}
+    )
     with pytest.raises(ValueError, match="3 channels"):
         methods.get("srcnn", model=str(colour), scale=3, device="cpu")
 
@@ -79,7 +81,9 @@ def test_srcnn_is_bicubic_then_the_network(photograph):
     assert np.array_equal(identity.enhance(lr_y), lr_y.astype(np.float32))
 
 
-@pytest.mark.parametrize("f, n", [((9, 1, 5), (8, 4)), ((9, 5, 5), (6, 4)), ((1, 1), (3,))])
+@pytest.mark.parametrize(
+    "f, n", [((9, 1, 5), (8, 4)), ((9, 5, 5), (6, 4)), ((1, 1), (3,))]
+)
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 59])
 def test_strips_equal_the_whole_picture(monkeypatch, photograph, f, n, rows):
     """Fewer rows than the network reaches, about as many, all but one."""

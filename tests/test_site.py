@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import urllib.parse
+from pathlib import Path
 
 import pytest
 import yaml
@@ -126,7 +127,8 @@ def test_no_tex_or_markup_is_left_in_the_text(seen):
 
 def test_no_message_from_the_build_or_the_theme(seen):
     boxes = seen.locator(
-        ".system-message, .problematic, .bd-header-announcement, .bd-header-version-warning"
+        ".system-message, .problematic, "
+        ".bd-header-announcement, .bd-header-version-warning"
     )
     assert not [b for b in boxes.all() if b.is_visible()]
 
@@ -183,8 +185,8 @@ def test_links_inside_the_book_lead_somewhere(seen):
         assert os.path.exists(target), f"leads nowhere: {link}"
         if parts.fragment and target.endswith(".html"):
             anchor = re.escape(urllib.parse.unquote(parts.fragment))
-            with open(target, encoding="utf-8") as file:
-                assert re.search(f'id="{anchor}"', file.read()), f"no such place: {link}"
+            text = Path(target).read_text(encoding="utf-8")
+            assert re.search(f'id="{anchor}"', text), f"no such place: {link}"
 
 
 def test_first_page_leads_to_the_book(browser):

@@ -362,9 +362,7 @@ def test_a_first_step_of_adam_is_as_long_as_the_schedule_says(pictures, embedded
     """Adam's first step is the step size for every weight with a gradient."""
     start = initialise(SRCNN((3, 1, 3), (4, 4)), "identity", seeded())
     for change, factor in [({}, 1), ({"warmup": 10}, 0.1), ({"warmup": 2}, 0.5)]:
-        config = dataclasses.replace(
-            TINY, steps=1, average=0, step_size=1e-3, **change
-        )
+        config = dataclasses.replace(TINY, steps=1, average=0, step_size=1e-3, **change)
         moved = (weights(train(config, pictures).model) - weights(start)).abs()
         assert moved.max() == pytest.approx(1e-3 * factor, rel=1e-2)
 
@@ -512,6 +510,7 @@ def test_unfit_pictures_and_folders(pictures, tmp_path, embedded_only):
 
 # Stopped and resumed --------------------------------------------------------
 
+
 def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
@@ -624,9 +623,7 @@ def test_ctrl_c_during_a_validation(
     assert curve == [(row["step"], row["psnr_db"]) for row in whole.history]
 
 
-def test_the_paper_recipe_resumes_too(
-    pictures, tmp_path, embedded_only, ctrl_c_works
-):
+def test_the_paper_recipe_resumes_too(pictures, tmp_path, embedded_only, ctrl_c_works):
     """Momentum and the place in the epoch are part of the state."""
     config = dataclasses.replace(
         PRESETS["paper"], arch="3-1-3_4-4", steps=30, batch=16, validate_every=7

@@ -121,13 +121,17 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
     """The normal form of a page; runs nothing."""
     nb = copy.deepcopy(notebook)
     nb.nbformat, nb.nbformat_minor = 4, 5
-    kept = {key: nb.metadata[key] for key in ("accelerator", "mystnb") & nb.metadata.keys()}
+    declared = {k: v for k, v in nb.metadata.items() if k in ("accelerator", "mystnb")}
     nb.metadata = {
-        **kept,
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        **declared,
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
     }
-    if "accelerator" in kept:
+    if "accelerator" in declared:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
 
     title, _, rest = nb.cells[0].source.partition("\n")
@@ -144,7 +148,6 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
             for key, value in sorted(cell.metadata.items())
             if key in ("mystnb", "tags") and value
         }
-        cell.pop("attachments", None) if not cell.get("attachments") else None
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
