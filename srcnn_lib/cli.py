@@ -206,8 +206,7 @@ def _upscale(args) -> int:
     from . import images
 
     image = images.read(args.input)
-    alpha = image.ndim == 3 and image.shape[2] == 4
-    images.check_target(args.output, alpha)  # before minutes of work
+    images.check_target(args.output, image)  # before minutes of work
     result = methods.upscale(_method(args), image, args.scale)
     images.write(args.output, result)
     height, width = result.shape[:2]
@@ -245,8 +244,8 @@ def _evaluate(args) -> int:
         "model": model,
         "scale": args.scale,
         "luma": args.luma,
-        "images": [score._asdict() for score in scores],
-        "mean": {"psnr_db": psnr_db, "ssim": ssim},
+        "images": [_finite(score._asdict()) for score in scores],
+        "mean": _finite({"psnr_db": psnr_db, "ssim": ssim}),
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
     if to_stdout:
@@ -259,6 +258,14 @@ def _evaluate(args) -> int:
     if args.json:
         _write(args.json, text + "\n")
     return 0
+
+
+def _finite(numbers: dict) -> dict:
+    """JSON has no infinity, the PSNR of equal pictures: null in its place."""
+    return {
+        key: None if value == float("inf") else value
+        for key, value in numbers.items()
+    }
 
 
 def _write(path: str, text: str) -> None:
@@ -290,7 +297,13 @@ def _train(args) -> int:
         else:
             found = datasets.from_folder(name)
         # By the name given: two folders may have the same last part.
-        pictures |= {f"{name}/{key}": found[key] for key in found}
+        for key, image in found.items():
+            if image.dtype != "uint8":
+                raise ValueError(
+                    f"{found.paths[key]}: {image.dtype} pixels; save it with "
+                    "8 bits"
+                )
+            pictures[f"{name}/{key}"] = image
     try:
         run = training.train(
             config,

@@ -82,7 +82,10 @@ def _read_deep_tiff(path: Path) -> np.ndarray:
     """16-bit TIFF, of which Pillow would give the upper 8 bits only."""
     from skimage.io import imread
 
-    array = imread(path)
+    try:
+        array = imread(path)
+    except Exception as e:  # tifffile raises many kinds
+        raise ImageError(f"{path}: the picture is damaged ({e})") from None
     if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
         raise ImageError(f"{path}: not one grey, RGB or RGBA picture")
     return array
@@ -103,18 +106,13 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
         can't be written.  Nothing is left behind.
     """
     path = Path(path)
-    check_target(path, image.shape[2] == 4 if image.ndim == 3 else False)
+    check_target(path, image)
     suffix = path.suffix.lower()
-    tiff = suffix in (".tif", ".tiff")
-    deep_colour = image.dtype == np.uint16 and image.ndim == 3
-    if image.dtype == np.uint16 and not (tiff or suffix == ".png"):
-        raise ImageError(f"{path}: {suffix} holds 8 bits; give .png or .tif")
-    if deep_colour and not tiff:
-        raise ImageError(f"{path}: 16-bit colour needs .tif")
-    handle, temporary = tempfile.mkstemp(suffix=suffix, dir=path.parent)
+    temporary = ""
     try:
+        handle, temporary = tempfile.mkstemp(suffix=suffix, dir=path.parent)
         os.close(handle)
-        if deep_colour:
+        if image.dtype == np.uint16 and image.ndim == 3:
             from skimage.io import imsave
 
             imsave(temporary, image, check_contrast=False)
@@ -125,7 +123,8 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
     except OSError as e:
         raise ImageError(f"{path}: can't be written ({e.strerror or e})") from None
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
 
 
 _QUALITY = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
@@ -137,10 +136,11 @@ def _umask() -> int:
     return mask
 
 
-def check_target(path: str | os.PathLike, alpha: bool = False) -> None:
-    """Raise `ImageError` when `write` could not write there."""
+def check_target(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Raise `ImageError` when `write` could not write such a picture there."""
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise ImageError(
             f"{path}: can't tell the format; end it in {', '.join(SUFFIXES)}"
         )
@@ -153,10 +153,20 @@ def check_target(path: str | os.PathLike, alpha: bool = False) -> None:
         path.exists() and not os.access(path, os.W_OK)
     ):
         raise ImageError(f"{path}: no permission to write there")
-    if alpha and path.suffix.lower() in (".jpg", ".jpeg", ".bmp"):
+    tiff = suffix in (".tif", ".tiff")
+    if image.ndim == 3 and image.shape[2] == 4 and not (
+        tiff or suffix == ".png"
+    ):
         raise ImageError(
-            f"{path}: {path.suffix} has no transparency; give .png or .tif"
+            f"{path}: {suffix} has no transparency; give .png or .tif"
         )
+    if image.dtype == np.uint16:
+        if not (tiff or suffix == ".png"):
+            raise ImageError(
+                f"{path}: {suffix} holds 8 bits; give .png or .tif"
+            )
+        if image.ndim == 3 and not tiff:
+            raise ImageError(f"{path}: 16-bit colour needs .tif")
 
 
 def rgb_to_ycbcr(rgb_01: np.ndarray) -> np.ndarray:
@@ -195,7 +205,9 @@ def luma(image: np.ndarray, kind: str = "y") -> np.ndarray:
     """
     image = np.asarray(image)
     if image.dtype != np.uint8:
-        raise ValueError(f"luma is defined on uint8, not {image.dtype}")
+        raise ValueError(
+            f"luma is defined on uint8, not {image.dtype}; save it with 8 bits"
+        )
     if image.ndim == 2:
         return image
     if image.ndim != 3 or image.shape[2] not in (3, 4):

@@ -43,12 +43,15 @@ class Config:
         width.
     sampling : ``"random"``: anywhere, in all eight symmetries; ``"grid"``:
         the paper's, every `stride` pixels, shuffled anew each epoch.
-    optimiser : ``"adam"``, or ``"sgd"`` with momentum 0.9, where the last
-        layer and all biases learn at a tenth of the step size, as in the
+    optimiser : ``"muon"``: orthogonalised momentum for all filters but the
+        last layer's, Adam for the rest; ``"adam"``; or ``"sgd"`` with
+        momentum 0.9, where the last layer and all biases learn at a tenth of the step size, as in the
         authors' released SRCNN_net.prototxt.
-    step_size : of Adam on the mean squared error per pixel; of SGD on half
-        the squared error summed over a sub-image, the authors' loss.
-    schedule : ``"cosine"`` after `warmup` steps, or ``"constant"``.
+    step_size : of Muon and Adam on the mean squared error per pixel (beside
+        Muon, Adam takes a tenth); of SGD on half the squared error summed
+        over a sub-image, the authors' loss.
+    schedule : after `warmup` steps ``"linear"`` or ``"cosine"`` down to
+        zero, or ``"constant"``.
     average : decay per step of the exponential moving average of the
         weights, which is what is kept; 0 keeps the last weights.
     init : see `models.initialise`.
@@ -371,7 +374,8 @@ def train(
     device : auto, cpu or cuda.
     out : folder for the weights, their card, and the state to resume from,
         which is written about every minute.
-    resume : go on from the state in `out`, if there is one.
+    resume : go on from the state in `out`, if there is one; without it, a
+        state that is there is refused rather than overwritten.
     progress : show a bar with the validation PSNR.
     name : of the training pictures, for the card.
     on_validate : called with each new row of the history.
@@ -402,7 +406,12 @@ def train(
     model.to(torch_device)
     state = _State(model, config)
     paths = _Paths(Path(out), config) if out is not None else None
-    if resume and paths is not None:
+    if paths is not None and paths.state.exists():
+        if not resume:
+            raise TrainingError(
+                f"{paths.state}: a run was stopped here; --resume goes on, or "
+                "delete it to start anew"
+            )
         state.load(paths.state)
 
     loop = _Loop(state, sub_images, measure, config, on_validate)
@@ -532,7 +541,7 @@ class _Muon:
         if not hasattr(torch.optim, "Muon"):
             raise TrainingError(
                 f"optimiser muon needs PyTorch 2.9, this is {torch.__version__}"
-                "; take adam"
+                "; install a newer one, or take adam"
             )
         self.filters = [conv.weight for conv in model.convs[:-1]]
         # The same memory, seen as matrices.
