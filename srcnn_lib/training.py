@@ -739,7 +739,9 @@ def describe(device: torch.device) -> str:
     """The device in words, for cards and results."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads ({_cpu_name()})"
+    threads = torch.get_num_threads()
+    plural = "s" if threads > 1 else ""
+    return f"{threads} CPU thread{plural} ({_cpu_name()})"
 
 
 def _cpu_name() -> str:

@@ -15,8 +15,18 @@ Method = Callable[[np.ndarray, int], np.ndarray]
 
 #: The methods by the name that the command line uses.
 NAMES = ("bicubic", "srcnn")
-#: What tables and figures call them.
-LABELS = {"bicubic": "Bicubic", "srcnn": "SRCNN"}
+#: What tables and figures call these, and the others of the paper's tables.
+LABELS = {
+    "bicubic": "Bicubic",
+    "sc": "SC",
+    "ksvd": "K-SVD",
+    "ne-nnls": "NE+NNLS",
+    "ne-lle": "NE+LLE",
+    "kk": "KK",
+    "anr": "ANR",
+    "aplus": "A+",
+    "srcnn": "SRCNN",
+}
 
 
 def get(
