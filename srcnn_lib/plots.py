@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -245,6 +246,7 @@ def plot_training(
     *,
     against: str = "sub_images",
     levels_db: Mapping[str, float] | None = None,
+    axes: Axes | None = None,
 ) -> Figure:
     """Validation PSNR during training.
 
@@ -253,13 +255,15 @@ def plot_training(
     histories : label → rows of `training.Run.history`.
     against : ``"sub_images"``, ``"step"`` or ``"seconds"``.
     levels_db : label → a horizontal line.
+    axes : to draw into; a new figure where not given.
     """
     titles = {
         "sub_images": "sub-images seen",
         "step": "step",
         "seconds": "seconds of training",
     }
-    figure, axes = plt.subplots()
+    if axes is None:
+        axes = plt.figure().add_subplot()
     for label, history in histories.items():
         x = [row[against] for row in history]
         y = [row["psnr_db"] for row in history]
@@ -279,6 +283,6 @@ def plot_training(
         )
     axes.set_xlabel(titles[against])
     axes.set_ylabel("validation PSNR (dB)")
-    if histories:
-        axes.legend(loc="lower right")
-    return figure
+    if len(histories) > 1:
+        axes.legend(loc="center right")
+    return axes.figure

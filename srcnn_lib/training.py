@@ -45,8 +45,8 @@ class Config:
         the paper's, every `stride` pixels, shuffled anew each epoch.
     optimiser : ``"muon"``: orthogonalised momentum for all filters but the
         last layer's, Adam for the rest; ``"adam"``; or ``"sgd"`` with
-        momentum 0.9, where the last layer and all biases learn at a tenth of the step size, as in the
-        authors' released SRCNN_net.prototxt.
+        momentum 0.9, where the last layer and all biases learn at a tenth of
+        the step size, as in the authors' released SRCNN_net.prototxt.
     step_size : of Muon and Adam on the mean squared error per pixel (beside
         Muon, Adam takes a tenth); of SGD on half the squared error summed
         over a sub-image, the authors' loss.
@@ -102,7 +102,7 @@ class Config:
 #: Recipes by name.  `paper` is the authors' solver, whose 8·10⁸ sub-images
 #: are 6,250,000 batches; `quick` takes about a minute on two cores.
 PRESETS = {
-    "quick": Config(steps=3_000, warmup=100, average=0.995, validate_every=500),
+    "quick": Config(steps=3_000, warmup=100, average=0.995, validate_every=250),
     "full": Config(),
     "paper": Config(
         steps=6_250_000,

@@ -474,7 +474,7 @@ def test_the_kept_model_loads_back_with_its_card(short_run):
     assert "held-out" in card["validation_images"]
     assert card["validation_psnr_db"] == round(run.history[-1]["psnr_db"], 3)
     assert card["sub_images"] == 2400 and card["torch"] == torch.__version__
-    assert "1 CPU threads" in card["device"] and card["minutes"] > 0
+    assert "CPU thread" in card["device"] and card["minutes"] > 0
 
 
 @pytest.mark.parametrize("config", [TINY, MUON], ids=["adam", "muon"])

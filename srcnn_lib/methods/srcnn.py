@@ -6,7 +6,6 @@ import torch
 from ..models import SRCNN, choose_device
 from .bicubic import bicubic
 
-
 #: Pixels worked on at a time: 64 feature maps of these are 268 MB.
 STRIP_PIXELS = 2**20
 
