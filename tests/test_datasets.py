@@ -413,6 +413,8 @@ def test_ctrl_c_leaves_only_resumable_parts(world):
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs, and so these tests, may ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert world.server.halfway.wait(20)
     others = [f for f in world.server.files if f != world.file]
