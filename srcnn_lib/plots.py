@@ -10,7 +10,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 STYLE = Path(__file__).with_name("book.mplstyle")
 #: Colours with a meaning, the same on every page.
@@ -113,26 +112,6 @@ def crop_images(
         for caption, image in images.items()
     }
     return show_images(cut, zoom=zoom, columns=columns, peak=peak)
-
-
-def mark_window(
-    image: np.ndarray, window: tuple[int, int, int], *, peak: float = 255
-) -> Figure:
-    """A whole picture with the window of `crop_images` marked."""
-    top, left, size = window
-    figure = _mosaic([""], [_as_rgb(image, peak, 1)], 1)
-    for colour, width in (("white", 4), ("#D55E00", 2)):
-        figure.axes[0].add_patch(
-            Rectangle(
-                (left - 0.5, top - 0.5),
-                size,
-                size,
-                fill=False,
-                edgecolor=colour,
-                linewidth=width,
-            )
-        )
-    return figure
 
 
 def _as_rgb(image: np.ndarray, peak: float, zoom: int) -> np.ndarray:
