@@ -181,8 +181,6 @@ def book():
 def test(*arguments):
     environment()
     data()
-    # Two workers share the machine.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     parallel = ("-n", "2", "--dist", "loadscope")
     pytest(*parallel, *arguments)
 
@@ -282,6 +280,9 @@ def main(arguments):
         sys.exit(f"make.py: no command {name}; there are: {' '.join(COMMANDS)}")
     if rest and name not in ("test", "train", "results", "notebooks"):
         sys.exit(f"make.py: {name} takes no arguments")
+    # PyTorch's threads wait for each other busily: with all cores, and anything
+    # else running, a training step takes many times as long as with half.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     try:
         COMMANDS[name](*rest)
     except Stop as stop:
