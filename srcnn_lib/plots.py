@@ -208,7 +208,7 @@ def plot_steps(
             fontsize=8,
         )
     axes.set_yticks(range(len(labels)), labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(labels) - 0.4, -1)  # the first on top
     axes.set_xlim(low, max(values_db) + 1.1)
     axes.set_xlabel("mean PSNR (dB)")
     axes.grid(axis="y", visible=False)
