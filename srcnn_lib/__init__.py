@@ -3,8 +3,9 @@
 One module per idea; the lower ones never import the upper ones::
 
     images  resize  metrics  datasets        pictures and how they are measured
-    models  checkpoints  training            the network
-    methods  evaluation  paper  ledger  cli  the experiments
+    models  checkpoints  methods  training   the networks and their rivals
+    evaluation  paper  ledger                the experiments
+    plots  cli  colab                        what pages and people use
 
 Nothing reads a file or the network at import.
 """

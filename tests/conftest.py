@@ -1,8 +1,12 @@
-"""What several tests need: the book's pages."""
+"""What several tests need: the book's pages, one thread, a small data set."""
+
+import hashlib
 
 import nbformat
 import pytest
+import torch
 
+from srcnn_lib import datasets
 from tools.notebooks import pages
 
 
@@ -16,3 +20,39 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def notebook(page):
     return nbformat.read(page, as_version=4)
+
+
+@pytest.fixture
+def one_thread():
+    """Several processes share the machine, and sums keep their order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """Make a folder of pictures the data set "Small", for this test."""
+
+    def register(folder):
+        facts = {
+            p.name: {
+                "sha256": hashlib.sha256(p.read_bytes()).hexdigest(),
+                "size": p.stat().st_size,
+            }
+            for p in sorted(folder.iterdir())
+        }
+        entry = {
+            "folder": folder.name,
+            "purpose": "test",
+            "what": "photographs",
+            "licence": "for this test",
+            "addresses": [],
+            "files": facts,
+        }
+        entries = datasets.registry() | {"Small": entry}
+        monkeypatch.setattr(datasets, "registry", lambda: entries)
+        monkeypatch.setenv("SRCNN_DATA", str(folder.parent))
+
+    return register

@@ -24,18 +24,12 @@ from srcnn_lib.models import SRCNN, initialise
 ROOT = Path(__file__).parent.parent
 PROGRAM = [sys.executable, "-m", "srcnn_lib"]
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 needs_official = pytest.mark.skipif(
     not (datasets.available("srcnn-official") and datasets.available("Set5")),
     reason="needs srcnn-official and Set5: srcnn data fetch",
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -629,26 +623,9 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(
 
 
 @pytest.fixture
-def recorded(tmp_path, monkeypatch, small_set):
+def recorded(tmp_path, monkeypatch, small_set, register):
     """Results and weights in a folder of their own, of a set of two pictures."""
-    facts = {
-        p.name: {
-            "sha256": hashlib.sha256(p.read_bytes()).hexdigest(),
-            "size": p.stat().st_size,
-        }
-        for p in sorted(small_set.iterdir())
-    }
-    entry = {
-        "folder": "mine",
-        "purpose": "test",
-        "what": "two photographs",
-        "licence": "for this test",
-        "addresses": [],
-        "files": facts,
-    }
-    entries = datasets.registry() | {"Small": entry}
-    monkeypatch.setattr(datasets, "registry", lambda: entries)
-    monkeypatch.setenv("SRCNN_DATA", str(tmp_path))
+    register(small_set)
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SRCNN_OFFLINE", "1")
     monkeypatch.setattr(ledger, "folder", lambda: tmp_path / "results")

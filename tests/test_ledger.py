@@ -4,7 +4,6 @@ The rows are measured on a data set of two small pictures, in a world of its
 own: a data folder, weights and results in temporary folders.
 """
 
-import hashlib
 import json
 import math
 from types import SimpleNamespace
@@ -17,31 +16,14 @@ from srcnn_lib.models import SRCNN, initialise
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(tmp_path, monkeypatch, register):
     """A set "Small", a model "small" for x3; `rows()` and `write(rows)`."""
     data = tmp_path / "data" / "small"
     data.mkdir(parents=True)
     photographs = datasets.load("demo-test")
     for name in ("coffee", "monarch"):
         images.write(data / f"{name}.png", photographs[name][100:160, 200:270])
-    facts = {
-        p.name: {
-            "sha256": hashlib.sha256(p.read_bytes()).hexdigest(),
-            "size": p.stat().st_size,
-        }
-        for p in sorted(data.iterdir())
-    }
-    entry = {
-        "folder": "small",
-        "purpose": "test",
-        "what": "two photographs",
-        "licence": "for this test",
-        "addresses": [],
-        "files": facts,
-    }
-    entries = datasets.registry() | {"Small": entry}
-    monkeypatch.setattr(datasets, "registry", lambda: entries)
-    monkeypatch.setenv("SRCNN_DATA", str(data.parent))
+    register(data)
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SRCNN_OFFLINE", "1")
     results, weights = tmp_path / "results", tmp_path / "checkpoints"

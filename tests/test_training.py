@@ -42,6 +42,8 @@ TINY = Config(
 )
 MUON = dataclasses.replace(TINY, optimiser="muon", step_size=0.02, schedule="linear")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 needs = {
     name: pytest.mark.skipif(
         not datasets.available(name), reason=f"needs {name}: srcnn data fetch"
@@ -55,14 +57,6 @@ def pictures():
     """Crops of photographs; the first and the eleventh will be held out."""
     photographs = datasets.load("demo-train")
     return {k: photographs[k][80:260, 100:300] for k in photographs}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
