@@ -601,23 +601,24 @@ def _loss(out: torch.Tensor, label: torch.Tensor, config: Config):
 
 
 @contextlib.contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C takes effect when the block ends, so that no step is half done."""
+def _ctrl_c_waits() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C only sets a flag, so that no step is left half done.
+
+    Yields a function that says whether it was pressed.
+    """
     usual = signal.getsignal(signal.SIGINT)
     if (
         usual is not signal.default_int_handler
         or threading.current_thread() is not threading.main_thread()
     ):
-        yield
+        yield lambda: False
         return
     pressed = []
     signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
     try:
-        yield
+        yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, usual)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 class _Loop:
@@ -667,26 +668,29 @@ class _Loop:
 
     def run(self, paths: _Paths | None, progress: bool) -> None:
         state, c = self.state, self.config
-        bar = tqdm(
-            total=c.steps,
-            initial=state.step,
-            disable=not progress,
-            unit="step",
-            desc=f"{c.arch} x{c.scale}",
-            mininterval=0.5,
-        )
         saved = time.monotonic()
         loss = torch.zeros(())
-        with bar:
+        with (
+            _ctrl_c_waits() as pressed,  # before there is a bar to interrupt
+            tqdm(
+                total=c.steps,
+                initial=state.step,
+                disable=not progress,
+                unit="step",
+                desc=f"{c.arch} x{c.scale}",
+                mininterval=0.5,
+            ) as bar,
+        ):
             while True:
                 if self._validation_is_due():
                     self._validate(bar, loss)
+                if pressed():
+                    raise KeyboardInterrupt
                 if state.step == c.steps:
                     break
                 began = time.monotonic()
-                with _ctrl_c_waits():
-                    loss = self._step()
-                    state.seconds += time.monotonic() - began
+                loss = self._step()
+                state.seconds += time.monotonic() - began
                 bar.update()
                 if paths is not None and time.monotonic() - saved > 60:
                     state.save(paths.state)
