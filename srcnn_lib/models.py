@@ -7,6 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+#: Ways to start; see `initialise`.
+INITIALISATIONS = ("paper", "default", "identity")
+
 
 class Architecture(NamedTuple):
     """Filter sizes f1, f2, f3; numbers of filters n1, n2; channels c.
@@ -151,7 +154,7 @@ def initialise(
     ValueError : for another `how`, and for an identity through fewer filters
         than there are channels.
     """
-    if how not in ("paper", "default", "identity"):
+    if how not in INITIALISATIONS:
         raise ValueError(
             f"init must be paper, default or identity, not {how!r}"
         )

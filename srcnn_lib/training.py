@@ -8,6 +8,7 @@ turning and flipping a whole batch is one indexing operation.
 import contextlib
 import dataclasses
 import math
+import re
 import signal
 import subprocess
 import tempfile
@@ -21,10 +22,11 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from . import checkpoints, datasets
+from . import checkpoints, datasets, products
 from .images import luma, modcrop
 from .methods.bicubic import bicubic
-from .models import SRCNN, Architecture, choose_device, initialise
+from .models import INITIALISATIONS, SRCNN, Architecture, choose_device, initialise
+from .muon import Muon
 from .resize import imresize
 
 
@@ -43,6 +45,8 @@ class Config:
         width.
     sampling : ``"random"``: anywhere, in all eight symmetries; ``"grid"``:
         the paper's, every `stride` pixels, shuffled anew each epoch.
+    zoom : the pictures are trained on as they are and also shrunk to 0.9,
+        0.8, … of their width, down to this.
     optimiser : ``"muon"``: orthogonalised momentum for all filters but the
         last layer's, Adam for the rest; ``"adam"``; or ``"sgd"`` with
         momentum 0.9, where the last layer and all biases learn at a tenth of
@@ -54,7 +58,8 @@ class Config:
         zero, or ``"constant"``.
     average : decay per step of the exponential moving average of the
         weights, which is what is kept; 0 keeps the last weights.
-    init : see `models.initialise`.
+    init : see `models.initialise`; or our weights to start from, by name
+        and scale, such as ``"9-5-5_x3"``, or a .safetensors file.
     seed : of the initial weights and of every batch.
     validate_every : steps between validations, 0 for the end only.
     """
@@ -66,6 +71,7 @@ class Config:
     size: int = 33
     sampling: str = "random"
     stride: int = 14
+    zoom: float = 1.0
     optimiser: str = "muon"
     step_size: float = 0.02
     schedule: str = "linear"
@@ -92,6 +98,15 @@ class Config:
             raise ValueError("steps and batch must be at least 1")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be 0 to 2147483647, not {self.seed}")
+        if self.init not in INITIALISATIONS and not re.fullmatch(
+            r".+(_x[234]|\.safetensors)", self.init
+        ):
+            raise ValueError(
+                f"init must be {', '.join(INITIALISATIONS)}, weights such as "
+                f"9-5-5_x3 or a .safetensors file, not {self.init!r}"
+            )
+        if not 0.1 <= self.zoom <= 1:
+            raise ValueError(f"zoom must be 0.1 to 1, not {self.zoom}")
         if self.size <= 2 * border:
             raise ValueError(
                 f"{self.arch} without padding needs sub-images wider than "
@@ -392,7 +407,7 @@ def train(
     architecture = Architecture.parse(config.arch)
     training, validation, validated_on = split(images)
     sub_images = SubImages(
-        training.values(),
+        _zoomed(training.values(), config.zoom),
         config.scale,
         config.size,
         architecture.border,
@@ -402,8 +417,7 @@ def train(
     measure = Validation(validation.values(), config.scale, device=torch_device)
 
     generator = torch.Generator().manual_seed(config.seed)
-    model = initialise(SRCNN(*architecture), config.init, generator)
-    model.to(torch_device)
+    model = _start(architecture, config.init, generator).to(torch_device)
     state = _State(model, config)
     paths = _Paths(Path(out), config) if out is not None else None
     if paths is not None and paths.state.exists():
@@ -440,6 +454,32 @@ def train(
         checkpoints.write(state.kept(), paths.weights, card)
         paths.state.unlink(missing_ok=True)
     return Run(state.kept().eval(), config, state.history, card)
+
+
+def _zoomed(
+    images: Iterable[np.ndarray], smallest: float
+) -> Iterator[np.ndarray]:
+    """Each picture, and the same in tenths of its size down to `smallest`."""
+    tenths = range(9, math.ceil(round(10 * smallest, 6)) - 1, -1)
+    for image in images:
+        yield image
+        yield from (imresize(image, tenth / 10) for tenth in tenths)
+
+
+def _start(architecture: Architecture, init: str, generator) -> SRCNN:
+    """New weights, or those of another training."""
+    if init in INITIALISATIONS:
+        return initialise(SRCNN(*architecture), init, generator)
+    name, _, scale = init.rpartition("_x")
+    if init.endswith(".safetensors"):
+        model = checkpoints.load(init)
+    else:
+        model = checkpoints.load(name, int(scale))
+    if model.architecture != architecture:
+        raise TrainingError(
+            f"{init} is {model.architecture.name}, not {architecture.name}"
+        )
+    return model
 
 
 class _Paths:
@@ -526,59 +566,9 @@ class _State:
             ) from None
 
 
-class _Muon:
-    """Two optimisers as one: Muon for filters, Adam for all else.
-
-    A filter bank (n, c, f, f) is the matrix (n, c·f²) of the convolution.
-    Muon takes the momentum of its gradient and sets all singular values to
-    about one before it steps, so that no direction is left behind.
-
-    Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural
-    networks", 2024; ``torch.optim.Muon``.
-    """
-
-    def __init__(self, model: SRCNN, step_size: float):
-        if not hasattr(torch.optim, "Muon"):
-            raise TrainingError(
-                f"optimiser muon needs PyTorch 2.9, this is {torch.__version__}"
-                "; install a newer one, or take adam"
-            )
-        self.filters = [conv.weight for conv in model.convs[:-1]]
-        # The same memory, seen as matrices.
-        self.matrices = [
-            torch.nn.Parameter(w.detach().flatten(1)) for w in self.filters
-        ]
-        rest = [conv.bias for conv in model.convs[:-1]]
-        rest += list(model.convs[-1].parameters())
-        self.parts = [
-            torch.optim.Muon(self.matrices, lr=step_size, weight_decay=0),
-            torch.optim.Adam(rest, lr=0.1 * step_size, fused=True),
-        ]
-        self.param_groups = [g for p in self.parts for g in p.param_groups]
-
-    def step(self) -> None:
-        for matrix, weight in zip(self.matrices, self.filters):
-            matrix.grad = weight.grad.flatten(1)
-        for part in self.parts:
-            part.step()
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        for weight in self.filters:
-            weight.grad = None
-        self.parts[1].zero_grad(set_to_none)
-
-    def state_dict(self) -> list:
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list) -> None:
-        for part, state in zip(self.parts, states):
-            part.load_state_dict(state)
-        self.param_groups = [g for p in self.parts for g in p.param_groups]
-
-
 def _optimiser(model: SRCNN, config: Config):
     if config.optimiser == "muon":
-        return _Muon(model, config.step_size)
+        return Muon(model, config.step_size)
     if config.optimiser == "adam":
         return torch.optim.Adam(
             model.parameters(), lr=config.step_size, fused=True
@@ -598,6 +588,13 @@ def _loss(out: torch.Tensor, label: torch.Tensor, config: Config):
         # Caffe's EuclideanLoss: half the sum of squares, per sub-image.
         return F.mse_loss(out, label, reduction="sum") / (2 * len(out))
     return F.mse_loss(out, label)
+
+
+def _forward_on(device: torch.device, model: SRCNN) -> Callable:
+    """The fastest way through a network without padding."""
+    if device.type == "cpu" and len(model.convs) > 1:
+        return products.forward
+    return lambda model, y: model(y, "valid")
 
 
 @contextlib.contextmanager
@@ -631,6 +628,7 @@ class _Loop:
             else self._grid_batches()
         )
         self.sizes = [g["lr"] for g in _optimiser(state.model, config).param_groups]
+        self.forward = _forward_on(sub_images.device, state.model)
 
     def _random_batches(self):
         """Batch k depends on the seed and k alone: resuming is exact."""
@@ -710,7 +708,7 @@ class _Loop:
         factor = self._factor()
         for group, size in zip(state.optimiser.param_groups, self.sizes):
             group["lr"] = size * factor
-        loss = _loss(state.model(inputs, "valid"), labels, self.config)
+        loss = _loss(self.forward(state.model, inputs), labels, self.config)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.optimiser.step()

@@ -1,0 +1,83 @@
+"""Muon: a step that moves all directions of a layer's filters alike.
+
+Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural
+networks", 2024; ``torch.optim.Muon`` is the same for matrices.
+"""
+
+import torch
+
+from .models import SRCNN
+
+
+def orthogonalise(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
+    """U S Vᵀ ↦ about U Vᵀ: all singular values between 0.7 and 1.2.
+
+    Newton–Schulz: each iteration applies the odd polynomial 3.4445 s -
+    4.775 s³ + 2.0315 s⁵ to the singular values s, which needs products of
+    matrices only.  A matrix of zeros stays one.
+
+    Parameters
+    ----------
+    matrix : (rows, columns).
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.t()
+    x = wide / (wide.norm() + 1e-12)
+    for _ in range(iterations):
+        gram = x @ x.t()
+        x = 3.4445 * x + (2.0315 * gram @ gram - 4.775 * gram) @ x
+    return x if wide is matrix else x.t()
+
+
+class Muon(torch.optim.Optimizer):
+    """Orthogonalised momentum for filters, Adam for all else.
+
+    A filter bank (n, c, f, f) is the matrix (n, c·f²) of the convolution.
+    The step is the momentum of its gradient with all singular values set to
+    about one, so that no direction is left behind.  The last layer, a single
+    filter, has only one direction; it and the biases get Adam.
+
+    Parameters
+    ----------
+    model : to be trained.
+    step_size : of the filters; Adam takes a tenth.
+    """
+
+    def __init__(self, model: SRCNN, step_size: float, momentum: float = 0.95):
+        *hidden, last = model.convs
+        filters = [conv.weight for conv in hidden]
+        rest = [conv.bias for conv in hidden] + list(last.parameters())
+        groups = [
+            {"params": filters, "lr": step_size, "momentum": momentum},
+            {"params": rest, "lr": 0.1 * step_size},
+        ]
+        super().__init__(groups, {})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        filters, rest = self.param_groups
+        for weight in filters["params"]:
+            self._muon(weight, filters["lr"], filters["momentum"])
+        for parameter in rest["params"]:
+            self._adam(parameter, rest["lr"])
+
+    def _muon(self, weight, lr, momentum) -> None:
+        state = self.state[weight]
+        if not state:
+            state["mean"] = torch.zeros_like(weight)
+        mean = state["mean"].lerp_(weight.grad, 1 - momentum)
+        ahead = weight.grad.lerp(mean, momentum)  # Nesterov's
+        matrix = orthogonalise(ahead.flatten(1))
+        taller = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
+        weight.sub_(lr * taller * matrix.view_as(weight))
+
+    def _adam(self, parameter, lr, beta=0.9, beta2=0.999, epsilon=1e-8) -> None:
+        state, grad = self.state[parameter], parameter.grad
+        if not state:
+            state["step"] = torch.zeros((), device=grad.device)
+            state["mean"] = torch.zeros_like(grad)
+            state["square"] = torch.zeros_like(grad)
+        step = state["step"].add_(1)
+        mean = state["mean"].lerp_(grad, 1 - beta)
+        square = state["square"].lerp_(grad * grad, 1 - beta2)
+        scale = (square / (1 - beta2**step)).sqrt_() + epsilon
+        parameter.sub_(lr / (1 - beta**step) * (mean / scale))
