@@ -5,6 +5,7 @@ were made.  Neither format can execute anything.
 """
 
 import datetime
+import errno
 import hashlib
 import json
 import os
@@ -152,8 +153,14 @@ def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
     return path
 
 
-def write_atomically(path: Path, blob: bytes) -> None:
+def write_atomically(
+    path: Path, blob: bytes, previous: Path | None = None
+) -> None:
     """Write to a temporary name, force it to disk, then rename it.
+
+    Parameters
+    ----------
+    previous : where what was there before is kept.
 
     Raises
     ------
@@ -166,7 +173,9 @@ def write_atomically(path: Path, blob: bytes) -> None:
             with open(temporary, "wb") as file:
                 file.write(blob)
                 file.flush()
-                os.fsync(file.fileno())
+                _force_to_disk(file)
+            if previous is not None and path.exists():
+                os.replace(path, previous)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -175,6 +184,14 @@ def write_atomically(path: Path, blob: bytes) -> None:
         if not path.parent.is_dir():
             reason = f"{path.parent} is not a folder"
         raise OSError(f"{path}: can't be written ({reason})") from None
+
+
+def _force_to_disk(file) -> None:
+    try:
+        os.fsync(file.fileno())
+    except OSError as e:  # some mounted drives offer no such thing
+        if e.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def _load_mat(path: Path) -> SRCNN:

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from . import methods
@@ -104,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["T91"],
         metavar="DIR",
-        help="folders of pictures, or names of data sets (default T91)",
+        help="folders of pictures, of any size and with all folders in them, "
+        "or names of data sets (default T91)",
     )
     p.add_argument(
         "--preset",
@@ -114,10 +116,16 @@ def _parser() -> argparse.ArgumentParser:
         "paper: the authors' own recipe, days on a CPU",
     )
     p.add_argument("--steps", type=int, help="batches, instead of the preset's")
+    p.add_argument("--batch", type=int, help="sub-images in a batch")
+    p.add_argument("--size", type=int, help="width of a sub-image in pixels")
+    p.add_argument("--optimiser", choices=("muon", "adam", "sgd"))
+    p.add_argument(
+        "--step-size", type=float, help="default: as fits the optimiser"
+    )
     p.add_argument("--seed", type=int, default=0, help="default 0")
     p.add_argument("--out", default="runs", metavar="DIR", help="default runs/")
     p.add_argument(
-        "--resume", action="store_true", help="go on where a run was stopped"
+        "--resume", action="store_true", help="go on where a run was stopped or killed"
     )
     _add_device(p)
 
@@ -275,59 +283,82 @@ def _write(path: str, text: str) -> None:
 
 
 def _train(args) -> int:
-    from . import datasets, training
+    from . import parallel, training
 
-    changes = {"arch": args.arch, "scale": args.scale, "seed": args.seed}
-    if args.steps is not None:
-        changes["steps"] = args.steps
-    config = dataclasses.replace(training.PRESETS[args.preset], **changes)
-    config.check()
-    pictures = {}
-    for name in args.images:
-        if name in datasets.names():
-            found = datasets.load(
-                name, fallback="demo-train" if name == "T91" else None
-            )
-            if found.is_demo and name != found.name:
-                print(
-                    f"srcnn train: {name} is not here and can't be fetched; "
-                    "training on the embedded demo-train",
-                    file=sys.stderr,
-                )
-        else:
-            found = datasets.from_folder(name)
-        # By the name given: two folders may have the same last part.
-        for key, image in found.items():
-            if image.dtype != "uint8":
-                raise ValueError(
-                    f"{found.paths[key]}: {image.dtype} pixels; save it with "
-                    "8 bits"
-                )
-            pictures[f"{name}/{key}"] = image
+    preset = training.PRESETS[args.preset]
+    given = {
+        key: getattr(args, key)
+        for key in ("steps", "batch", "size", "optimiser", "step_size")
+        if getattr(args, key) is not None
+    }
+    if args.optimiser not in (None, preset.optimiser):
+        given.setdefault("step_size", training.STEP_SIZES[args.optimiser])
+    config = dataclasses.replace(
+        preset, arch=args.arch, scale=args.scale, seed=args.seed, **given
+    )
+    out = Path(args.out)
+    stem = f"{config.arch}_x{config.scale}"
     try:
-        run = training.train(
-            config,
-            pictures,
-            device=args.device,
-            out=args.out,
-            resume=args.resume,
-            name=", ".join(args.images),
-        )
+        config.check()
+        with parallel.join() as world:
+            with world.together():
+                world.part(config.batch)
+                pictures = _training_pictures(args.images)
+            run = training.train(
+                config,
+                pictures,
+                device=args.device,
+                out=out,
+                resume=args.resume,
+                name=", ".join(args.images),
+                world=world,
+            )
     except KeyboardInterrupt:
+        state = out / f"{stem}.state"
+        where = f"; the state is in {state}" if state.exists() else ""
         print(
-            f"\nsrcnn train: stopped; the state is in {args.out}: the same "
-            "command with --resume goes on",
+            f"\nsrcnn train: stopped{where}; the same command with --resume "
+            "goes on",
             file=sys.stderr,
         )
         return 130
-    stem = f"{config.arch}_x{config.scale}.safetensors"
+    if world.rank:
+        return 0
     gain = run.card["validation_psnr_db"] - run.card["validation_bicubic_db"]
     print(
-        f"{Path(args.out) / stem}: {run.card['validation_psnr_db']:.2f} dB on "
-        f"{run.card['validation_images']}, {gain:+.2f} dB over bicubic, "
+        f"{out / stem}.safetensors: {run.card['validation_psnr_db']:.2f} dB "
+        f"on {run.card['validation_images']}, {gain:+.2f} dB over bicubic, "
         f"after {run.card['minutes']:.1f} minutes"
     )
+    if run.card["skipped"]:
+        print(
+            f"srcnn train: {run.card['skipped']} of {len(pictures)} pictures "
+            f"were left out; {out / stem}_skipped.txt says why",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _training_pictures(names: list[str]):
+    """The pictures of data sets and folders, indexed."""
+    from . import datasets, streaming
+
+    indexes = []
+    for name in names:
+        if name not in datasets.names():
+            indexes.append(streaming.index_folder(name))
+            continue
+        found = datasets.load(
+            name, fallback="demo-train" if name == "T91" else None
+        )
+        if found.is_demo and name != found.name:
+            print(
+                f"srcnn train: {name} is not here and can't be fetched; "
+                "training on the embedded demo-train",
+                file=sys.stderr,
+            )
+        indexes.append(streaming.index_files(list(found.paths.values())))
+    return streaming.Pictures(indexes)
 
 
 def _results_verify(args) -> int:
@@ -456,8 +487,13 @@ def _libraries_are_silent():
         logging.disable(before)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+def main(
+    argv: list[str] | None = None, ready: Callable[[], object] = lambda: None
+) -> int:
+    """Run a command; returns the exit status.
+
+    `ready` is called when the slow imports are done.
+    """
     # A console that can't show "×" gets "?" rather than an exception.
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
@@ -467,6 +503,7 @@ def main(argv: list[str] | None = None) -> int:
     from .training import TrainingError
 
     try:
+        ready()
         with _libraries_are_silent():
             status = args.run(args)
             sys.stdout.flush()

@@ -16,6 +16,7 @@ import contextlib
 import filecmp
 import hashlib
 import io
+import math
 import os
 import pickle
 import subprocess
@@ -40,6 +41,8 @@ ROUND, PER_PICTURE, CROP = 256, 64, 192
 MEMORY = 400_000_000
 #: Larger pictures are left out: each worker decodes one at a time, whole.
 MEGAPIXELS = 50
+#: Indexes of so many pictures are kept in the cache.
+KEPT = 1_000
 #: Held out of a folder for validation: every tenth picture, at most so many.
 HELD_OUT = 100
 
@@ -51,9 +54,14 @@ REASONS = (
     "more than 8 bits per channel; save it with 8",
     "has transparency; save it without",
     f"more than {MEGAPIXELS} megapixels; cut it up",
-    "smaller than a sub-image",
+    "smaller than {size}×{size} pixels, the width of a sub-image",
 )
 _UNREADABLE, _FORBIDDEN, _DEEP, _ALPHA, _LARGE, _SMALL = range(1, 7)
+
+
+def tenths(zoom: float) -> range:
+    """10, 9, … down to the tenths of their size that pictures come in."""
+    return range(10, math.ceil(round(10 * zoom, 6)) - 1, -1)
 
 
 class StreamError(ValueError):
@@ -194,8 +202,8 @@ def index_folder(
 ) -> Index:
     """Index the pictures of a folder and of all folders in it.
 
-    The index is kept in the cache, and used again for all files whose name,
-    size and date are the same.
+    A large index is kept in the cache, and used again for all files whose
+    name, size and date are the same.
 
     Raises
     ------
@@ -219,8 +227,9 @@ def index_folder(
     rows = _take_over(index, before)
     if len(rows) or len(before) != len(index):
         index.read_headers(rows, progress)
-        with contextlib.suppress(OSError):  # then it is made again next time
-            index.save(file)
+        if len(index) >= KEPT:
+            with contextlib.suppress(OSError):  # made again next time
+                index.save(file)
     return index
 
 
@@ -322,6 +331,7 @@ class Pictures:
             for column in ("height", "width", "size", "reason")
         )
         self.skipped: dict[str, str] = {}
+        self.smallest = 0
 
     def __len__(self) -> int:
         return len(self.size)
@@ -336,6 +346,7 @@ class Pictures:
             self.height - self.height % scale, self.width - self.width % scale
         )
         self.reason[(self.reason == 0) & (shortest < size)] = _SMALL
+        self.smallest = size
 
     def usable(self) -> np.ndarray:
         """Numbers (int64) of the pictures with nothing against them.
@@ -353,10 +364,11 @@ class Pictures:
             )
         return good
 
-    def fit_in_memory(self) -> bool:
-        """Whether they are kept in memory, rather than streamed."""
+    def fit_in_memory(self, zoom: float = 1) -> bool:
+        """Whether they, in all `tenths`, are kept rather than streamed."""
         pixels = self.height.astype(np.int64) * self.width
-        return 8 * int(pixels[self.reason == 0].sum()) <= MEMORY
+        copies = sum((tenth / 10) ** 2 for tenth in tenths(zoom))
+        return 8 * copies * int(pixels[self.reason == 0].sum()) <= MEMORY
 
     def load(self, numbers: Iterable[int]) -> Iterator[tuple[str, np.ndarray]]:
         """Path and uint8 picture; those that can't be read are skipped."""
@@ -402,7 +414,8 @@ class Pictures:
     def left_out(self) -> Iterator[tuple[str, str]]:
         """Path and reason of every picture that was not used."""
         for i in np.flatnonzero(self.reason):
-            yield str(self.path(i)), REASONS[self.reason[i]]
+            reason = REASONS[self.reason[i]].format(size=self.smallest)
+            yield str(self.path(i)), reason
         yield from sorted(self.skipped.items())
 
 
@@ -418,6 +431,8 @@ class Rounds:
     scale : magnification.
     size : width in pixels of a sub-image, which a crop must hold.
     seed : of the order of the pictures and of the crops.
+    zoom : the smallest size that pictures are shrunk to, in tenths of which
+        each crop takes one at random.
     last : the number of the last round that will be asked for.
     workers : how many processes; by default half the cores, at most four.
 
@@ -433,12 +448,13 @@ class Rounds:
         size: int,
         seed: int,
         *,
+        zoom: float = 1,
         last: int,
         workers: int | None = None,
     ):
         self.pictures, self.numbers = pictures, numbers
         self.scale, self.seed, self.last = scale, seed, last
-        self.crop = max(CROP, size + scale)
+        self.crop, self.zoom = max(CROP, size + scale), zoom
         self.count = workers or max(1, min(4, (os.cpu_count() or 1) // 2))
         self.workers: list[subprocess.Popen] = []
         self.asked: int | None = None
@@ -475,7 +491,8 @@ class Rounds:
 
         Raises
         ------
-        StreamError : when none of its pictures can be read, or a worker ends.
+        StreamError : when none of its pictures can be read.
+        OSError : when a worker has ended.
         """
         if self.asked != number:
             self._ask(number)
@@ -513,7 +530,8 @@ class Rounds:
             self.workers = [_start() for _ in range(self.count)]
         tasks = self.tasks(number)
         for k, worker in enumerate(self.workers):
-            task = (tasks[k :: self.count], self.crop, self.scale)
+            how = self.crop, self.scale, self.zoom
+            task = tasks[k :: self.count], how
             with contextlib.suppress(OSError):  # seen when it should answer
                 pickle.dump(task, worker.stdin)
                 worker.stdin.flush()
@@ -525,7 +543,7 @@ class Rounds:
             return pickle.load(worker.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
             status = worker.wait()
-            raise StreamError(
+            raise OSError(
                 f"a process that reads pictures ended (status {status}); is "
                 "there enough memory?"
             ) from None
@@ -558,14 +576,14 @@ def serve() -> None:
     tasks_in, answers_out = sys.stdin.buffer, sys.stdout.buffer
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            tasks, crop, scale = pickle.load(tasks_in)
-            answers = [_read(*task, crop, scale) for task in tasks]
+            tasks, how = pickle.load(tasks_in)
+            answers = [_read(*task, *how) for task in tasks]
             pickle.dump(answers, answers_out, protocol=5)
             answers_out.flush()
     os._exit(0)
 
 
-def _read(path: str, seed: list[int], crop: int, scale: int):
+def _read(path: str, seed: list[int], crop: int, scale: int, zoom: float):
     """The pair of a random crop, or a string that says what is wrong.
 
     It is not turned upright: sub-images are taken in all symmetries.
@@ -576,12 +594,17 @@ def _read(path: str, seed: list[int], crop: int, scale: int):
             if reason:
                 return REASONS[reason]
             generator = np.random.default_rng(seed)
+            tenth = int(generator.choice(tenths(zoom)))
+            crop = math.ceil(crop * 10 / tenth)
             top = int(generator.integers(max(1, height - crop + 1)))
             left = int(generator.integers(max(1, width - crop + 1)))
             box = (left, top, min(width, left + crop), min(height, top + crop))
             part = opened.crop(box)
         grey = part.mode in ("1", "L")
-        return pair(np.array(part.convert("L" if grey else "RGB")), scale)
+        image = np.array(part.convert("L" if grey else "RGB"))
+        if tenth < 10:
+            image = imresize(image, tenth / 10)
+        return pair(image, scale)
     except FileNotFoundError:
         return "no such file any more"
     except Exception as error:  # Pillow raises many kinds

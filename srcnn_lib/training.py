@@ -7,10 +7,14 @@ turning and flipping a whole batch is one indexing operation.
 
 import contextlib
 import dataclasses
+import hashlib
+import io
 import math
+import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,16 +26,25 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from . import checkpoints, datasets, products
+from . import checkpoints, datasets, products, streaming
 from .images import luma, modcrop
 from .methods.bicubic import bicubic
 from .models import INITIALISATIONS, SRCNN, Architecture, choose_device, initialise
 from .muon import Muon
+from .parallel import World, speaking
 from .resize import imresize
+from .streaming import Pictures, StreamError, pair
 
 
 class TrainingError(RuntimeError):
     """Training can't start or go on; the message says why."""
+
+
+#: Seconds between two writes of the state, and steps between two looks at
+#: the loss, for which a GPU has to be waited for.
+SAVE_EVERY_S, LOOK_EVERY = 60, 50
+#: Step sizes that suit the optimisers; see `Config`.
+STEP_SIZES = {"muon": 0.02, "adam": 0.002, "sgd": 1e-4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +59,8 @@ class Config:
     sampling : ``"random"``: anywhere, in all eight symmetries; ``"grid"``:
         the paper's, every `stride` pixels, shuffled anew each epoch.
     zoom : the pictures are trained on as they are and also shrunk to 0.9,
-        0.8, … of their width, down to this.
+        0.8, … of their width, down to this; where they stream, each time in
+        one of these sizes.
     optimiser : ``"muon"``: orthogonalised momentum for all filters but the
         last layer's, Adam for the rest; ``"adam"``; or ``"sgd"`` with
         momentum 0.9, where the last layer and all biases learn at a tenth of
@@ -96,6 +110,10 @@ class Config:
             raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
         if self.steps < 1 or self.batch < 1:
             raise ValueError("steps and batch must be at least 1")
+        if not self.step_size > 0:
+            raise ValueError(
+                f"step size must be above 0, not {self.step_size}"
+            )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be 0 to 2147483647, not {self.seed}")
         if self.init not in INITIALISATIONS and not re.fullmatch(
@@ -140,7 +158,8 @@ class SubImages:
 
     Parameters
     ----------
-    images : uint8 pictures of any sizes, grey or RGB.
+    images : uint8 pictures of any sizes, grey or RGB; or what
+        `streaming.pair` has made of them.
     scale : magnification; each luma is mod-cropped, shrunk and enlarged by
         the protocol's ``imresize``.
     size : width of a sub-image; smaller pictures are left out.
@@ -162,13 +181,16 @@ class SubImages:
         stride: int = 14,
         device: torch.device | str = "cpu",
     ):
+        pairs = (
+            image if isinstance(image, tuple) else pair(image, scale)
+            for image in images
+        )
         inputs, labels, offsets, shapes = [], [], [], []
         total = 0
-        for image in images:
-            hr_y = modcrop(luma(image), scale) / 255.0
+        for lr_wide, hr_y in pairs:
             if min(hr_y.shape) < size:
                 continue
-            inputs.append(bicubic(imresize(hr_y, 1 / scale), scale).ravel())
+            inputs.append(lr_wide.ravel())
             labels.append(hr_y.ravel())
             offsets.append(total)
             shapes.append(hr_y.shape)
@@ -179,8 +201,7 @@ class SubImages:
             )
 
         def on_device(arrays):
-            flat = np.concatenate(arrays).astype(np.float32)
-            return torch.from_numpy(flat).to(device)
+            return torch.from_numpy(np.concatenate(arrays)).to(device)
 
         self.input, self.label = on_device(inputs), on_device(labels)
         self.size, self.border, self.stride = size, border, stride
@@ -207,18 +228,22 @@ class SubImages:
         return torch.cat(starts), torch.cat(widths)
 
     def draw(
-        self, batch: int, generator: torch.Generator
+        self,
+        batch: int,
+        generator: torch.Generator,
+        part: Callable[[int], slice] = slice,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Sub-images from anywhere, each in one of the eight symmetries.
 
         Every position in every picture is equally likely.  Returns what
-        `cut` returns.
+        `cut` returns, of that part of the batch.
         """
         rows = self.heights - self.size + 1
         columns = self.widths - self.size + 1
         ends = (rows * columns).cumsum(0)
         place = torch.randint(int(ends[-1]), (batch,), generator=generator)
         symmetry = torch.randint(8, (batch,), generator=generator)
+        place, symmetry = place[part(batch)], symmetry[part(batch)]
         picture = torch.searchsorted(ends, place, right=True)
         place = place - (ends - rows * columns)[picture]
         row = place // columns[picture]
@@ -370,9 +395,113 @@ class Run:
     card: dict
 
 
+class _Supply:
+    """Sub-images to draw from at each step, and the pictures to measure on.
+
+    Attributes
+    ----------
+    count : number of training pictures.
+    reading : "in memory", or how they stream.
+    fingerprint : hash of the training pictures.
+    validated_on : the validation pictures, in words.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, np.ndarray] | Pictures,
+        config: Config,
+        device: torch.device,
+    ):
+        self.config, self.device = config, device
+        self.rounds: streaming.Rounds | None = None
+        self.current: tuple[int, SubImages] | None = None
+        if isinstance(images, Pictures):
+            images.leave_out_small(config.size, config.scale)
+            numbers = images.usable()
+            if not images.fit_in_memory(config.zoom):
+                self._stream(images, numbers)
+                return
+            read = dict(images.load(numbers))
+            if not read:
+                path, reason = next(images.left_out())
+                raise TrainingError(f"{path}: {reason}; there is no other")
+            images = read
+        training, validation, self.validated_on = split(images)
+        self.validated_on += f" ({len(validation)})"
+        self.count, self.reading = len(training), "in memory"
+        self.fingerprint = _fingerprint(training)
+        zoomed = _zoomed(training.values(), config.zoom)
+        self.current = 0, self._sub_images(zoomed)
+        self.measure = Validation(
+            validation.values(), config.scale, device=device
+        )
+
+    def _stream(self, pictures: Pictures, numbers: np.ndarray) -> None:
+        c = self.config
+        if datasets.available("BSDS500-val"):
+            found = datasets.load("BSDS500-val")
+            chosen = [k for k in found if not pictures.hold(found.paths[k])]
+            validation = (found[k] for k in chosen)
+            self.validated_on = f"BSDS500 val ({len(chosen)})"
+        else:
+            numbers, held_out = pictures.hold_out(numbers)
+            validation = (image for _, image in pictures.load(held_out))
+            self.validated_on = (
+                f"{len(held_out)} held-out training pictures"
+            )
+        self.measure = Validation(validation, c.scale, device=self.device)
+        self.count = len(numbers)
+        self.fingerprint = pictures.fingerprint(numbers)
+        self.per_round = max(
+            1, streaming.ROUND * streaming.PER_PICTURE // c.batch
+        )
+        self.reading = (
+            f"streamed, {streaming.ROUND} pictures for {self.per_round} steps"
+        )
+        self.rounds = streaming.Rounds(
+            pictures,
+            numbers,
+            c.scale,
+            c.size,
+            c.seed,
+            zoom=c.zoom,
+            last=(c.steps - 1) // self.per_round,
+        )
+
+    def _sub_images(self, images) -> SubImages:
+        c = self.config
+        border = Architecture.parse(c.arch).border
+        return SubImages(
+            images, c.scale, c.size, border, c.stride, self.device
+        )
+
+    def at(self, step: int) -> SubImages:
+        """What batch `step` is drawn from."""
+        if self.rounds is None:
+            return self.current[1]
+        number = step // self.per_round
+        if self.current is None or self.current[0] != number:
+            self.current = None  # frees its memory
+            self.current = number, self._sub_images(self.rounds.get(number))
+        return self.current[1]
+
+    def close(self) -> None:
+        if self.rounds is not None:
+            self.rounds.close()
+
+
+def _fingerprint(images: Mapping[str, np.ndarray]) -> str:
+    """sha256 of pictures and their order."""
+    digest = hashlib.sha256()
+    for image in images.values():
+        digest.update(repr(image.shape).encode())
+        digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()
+
+
 def train(
     config: Config,
-    images: Mapping[str, np.ndarray],
+    images: Mapping[str, np.ndarray] | Pictures,
     *,
     device: str = "auto",
     out: str | Path | None = None,
@@ -380,79 +509,90 @@ def train(
     progress: bool = True,
     name: str = "given pictures",
     on_validate: Callable[[dict], None] | None = None,
+    world: World | None = None,
 ) -> Run:
     """Train a network.
 
     Parameters
     ----------
-    images : name → uint8 picture, grey or RGB; see `split`.
+    images : name → uint8 picture, grey or RGB; or pictures on disk, which
+        are read into memory where they fit, and otherwise streamed.  See
+        `split`.
     device : auto, cpu or cuda.
     out : folder for the weights, their card, and the state to resume from,
-        which is written about every minute.
+        which is written about every minute; the state before it is kept.
     resume : go on from the state in `out`, if there is one; without it, a
         state that is there is refused rather than overwritten.
     progress : show a bar with the validation PSNR.
     name : of the training pictures, for the card.
     on_validate : called with each new row of the history.
+    world : the processes that train as one; see `parallel.join`.  The first
+        alone validates and writes, and has the history.
 
     Raises
     ------
     ValueError : for an impossible recipe or device.
-    TrainingError : for unfit pictures, a state that does not fit the recipe,
-        or a loss that is no longer finite.
+    TrainingError : for unfit pictures, a state that does not fit the recipe
+        or the pictures, or a loss that is no longer finite.
+    OSError : when the state or the weights can't be written; those that were
+        there are kept.
     KeyboardInterrupt : after the state has been written to `out`.
     """
-    config.check()
-    torch_device = choose_device(device)
-    architecture = Architecture.parse(config.arch)
-    training, validation, validated_on = split(images)
-    sub_images = SubImages(
-        _zoomed(training.values(), config.zoom),
-        config.scale,
-        config.size,
-        architecture.border,
-        config.stride,
-        torch_device,
-    )
-    measure = Validation(validation.values(), config.scale, device=torch_device)
-
-    generator = torch.Generator().manual_seed(config.seed)
-    model = _start(architecture, config.init, generator).to(torch_device)
-    state = _State(model, config)
-    paths = _Paths(Path(out), config) if out is not None else None
-    if paths is not None and paths.state.exists():
-        if not resume:
-            raise TrainingError(
-                f"{paths.state}: a run was stopped here; --resume goes on, or "
-                "delete it to start anew"
-            )
-        state.load(paths.state)
-
-    loop = _Loop(state, sub_images, measure, config, on_validate)
+    world = world or World()
+    with world.together():
+        config.check()
+        world.part(config.batch)
+        torch_device = choose_device(device)
+        paths = None
+        if out is not None and world.rank == 0:
+            paths = _Paths(Path(out), config)
+        supply = _Supply(images, config, torch_device)
+        state = _begin(config, torch_device, supply.fingerprint)
+        if isinstance(images, Pictures):
+            state.skipped = images.skipped
+    with world.together():
+        _go_on(state, paths, resume, world)
+    on_validate = on_validate if world.rank == 0 else None
+    loop = _Loop(state, supply, config, on_validate, world)
+    # What these are is the same in every process.
+    alike = (TrainingError, StreamError, KeyboardInterrupt)
     try:
-        loop.run(paths, progress)
-    except KeyboardInterrupt:
-        if paths is not None:
-            state.save(paths.state)
-        raise
+        with speaking(alike):
+            loop.run(paths, progress and world.rank == 0)
+    finally:
+        supply.close()
+    measure = supply.measure
+    left_out = []
+    if isinstance(images, Pictures):
+        left_out = [f"{path}: {why}\n" for path, why in images.left_out()]
     card = {
         "scale": config.scale,
         "arch": config.arch,
-        "training_images": f"{name} ({len(training)})",
-        "validation_images": f"{validated_on} ({len(validation)})",
-        "validation_bicubic_db": round(measure.bicubic_db(), 3),
-        "validation_psnr_db": round(state.history[-1]["psnr_db"], 3),
+        "training_images": f"{name} ({supply.count})",
+        "reading": supply.reading,
+        "skipped": len(left_out),
+        "validation_images": supply.validated_on,
         "sub_images": config.steps * config.batch,
         "minutes": round(state.seconds / 60, 2),
         "device": describe(torch_device),
+        "processes": world.size,
         "torch": torch.__version__,
         "commit": _commit(),
         "config": dataclasses.asdict(config),
         "history": state.history,
     }
+    if world.rank == 0:
+        card["validation_bicubic_db"] = round(measure.bicubic_db(), 3)
+        card["validation_psnr_db"] = round(state.history[-1]["psnr_db"], 3)
     if paths is not None:
         checkpoints.write(state.kept(), paths.weights, card)
+        if left_out:
+            listed = "".join(left_out).encode(errors="surrogateescape")
+            checkpoints.write_atomically(paths.skipped, listed)
+        else:
+            paths.skipped.unlink(missing_ok=True)
         paths.state.unlink(missing_ok=True)
+        paths.previous.unlink(missing_ok=True)
     return Run(state.kept().eval(), config, state.history, card)
 
 
@@ -460,10 +600,9 @@ def _zoomed(
     images: Iterable[np.ndarray], smallest: float
 ) -> Iterator[np.ndarray]:
     """Each picture, and the same in tenths of its size down to `smallest`."""
-    tenths = range(9, math.ceil(round(10 * smallest, 6)) - 1, -1)
     for image in images:
-        yield image
-        yield from (imresize(image, tenth / 10) for tenth in tenths)
+        for tenth in streaming.tenths(smallest):
+            yield imresize(image, tenth / 10) if tenth < 10 else image
 
 
 def _start(architecture: Architecture, init: str, generator) -> SRCNN:
@@ -482,28 +621,99 @@ def _start(architecture: Architecture, init: str, generator) -> SRCNN:
     return model
 
 
+def _begin(
+    config: Config, device: torch.device, fingerprint: str
+) -> "_State":
+    generator = torch.Generator().manual_seed(config.seed)
+    architecture = Architecture.parse(config.arch)
+    model = _start(architecture, config.init, generator)
+    return _State(model.to(device), config, fingerprint)
+
+
+def _go_on(
+    state: "_State", paths: "_Paths | None", resume: bool, world: World
+) -> None:
+    """Load the state that process 0 finds, in every process."""
+    blob = None
+    if paths is not None and (paths.state.exists() or paths.previous.exists()):
+        if not resume:
+            there = paths.state if paths.state.exists() else paths.previous
+            raise TrainingError(
+                f"{there}: a run was stopped here; --resume goes on, or "
+                "delete it to start anew"
+            )
+        blob = paths.read()
+    blob = world.share(blob)
+    if blob is not None:
+        state.load(blob, paths.state if paths else Path("the state"))
+
+
 class _Paths:
-    """Where a run writes."""
+    """Where a run writes.
+
+    A state is a line with the sha256 of what follows, and what follows.
+    """
 
     def __init__(self, folder: Path, config: Config):
+        stem = f"{config.arch}_x{config.scale}"
+        self.weights = folder / f"{stem}.safetensors"
+        self.state = folder / f"{stem}.state"
+        self.previous = folder / f"{stem}.state.previous"
+        self.skipped = folder / f"{stem}_skipped.txt"
         try:  # now rather than after hours
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
+            for left in folder.glob(f".{stem}.*.tmp"):  # by a killed run
+                left.unlink(missing_ok=True)
         except OSError as e:
             reason = "not a folder" if folder.exists() else e.strerror
             if folder.is_dir():
                 reason = f"no file can be written there ({e.strerror})"
             raise TrainingError(f"{folder}: {reason}") from None
-        stem = f"{config.arch}_x{config.scale}"
-        self.weights = folder / f"{stem}.safetensors"
-        self.state = folder / f"{stem}.state"
+
+    def write(self, blob: bytes) -> None:
+        """Write a state; the one before becomes the previous."""
+        line = hashlib.sha256(blob).hexdigest().encode() + b"\n"
+        checkpoints.write_atomically(self.state, line + blob, self.previous)
+
+    def read(self) -> bytes:
+        """The last state that is whole.
+
+        A damaged one is replaced by the one before it, which is said.
+        """
+        good = self._read(self.state)
+        if good is None:
+            good = self._read(self.previous)
+            if good is None:
+                raise TrainingError(
+                    f"{self.state}: damaged state, and there is no whole one "
+                    "before it; delete it to start anew"
+                )
+            if self.state.exists():
+                print(
+                    f"{self.state}: damaged state; going on from the one "
+                    "before it",
+                    file=sys.stderr,
+                )
+            os.replace(self.previous, self.state)
+        return good
+
+    @staticmethod
+    def _read(path: Path) -> bytes | None:
+        try:
+            line, _, blob = path.read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        whole = hashlib.sha256(blob).hexdigest().encode() == line
+        return blob if whole else None
 
 
 class _State:
     """Everything that a resumed run needs to go on as if never stopped."""
 
-    def __init__(self, model: SRCNN, config: Config):
+    def __init__(self, model: SRCNN, config: Config, fingerprint: str):
         self.model, self.config = model, config
+        self.fingerprint = fingerprint
         self.average = SRCNN(*model.architecture)
         self.average.load_state_dict(model.state_dict())
         self.average.requires_grad_(False)
@@ -512,6 +722,7 @@ class _State:
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict] = []
+        self.skipped: dict[str, str] = {}
 
     def kept(self) -> SRCNN:
         """The network to keep: averaged weights, or the last ones."""
@@ -526,30 +737,43 @@ class _State:
             1 - decay,
         )
 
-    def save(self, path: Path) -> None:
-        import io
+    def is_finite(self) -> bool:
+        return all(
+            bool(torch.isfinite(p).all())
+            for network in (self.model, self.average)
+            for p in network.parameters()
+        )
 
+    def blob(self) -> bytes:
         buffer = io.BytesIO()
         content = {
             "config": dataclasses.asdict(self.config),
+            "pictures": self.fingerprint,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
+            "skipped": self.skipped,
         }
         torch.save(content, buffer)
-        checkpoints.write_atomically(path, buffer.getvalue())
+        return buffer.getvalue()
 
-    def load(self, path: Path) -> None:
-        if not path.exists():
-            return
+    def load(self, blob: bytes, path: Path) -> None:
+        """Take over what `blob` gave; `path` is for the messages."""
         try:
-            content = torch.load(path, weights_only=True, map_location="cpu")
+            content = torch.load(
+                io.BytesIO(blob), weights_only=True, map_location="cpu"
+            )
             if content["config"] != dataclasses.asdict(self.config):
                 raise TrainingError(
                     f"{path}: is of another recipe; delete it to start anew"
+                )
+            if content["pictures"] != self.fingerprint:
+                raise TrainingError(
+                    f"{path}: is of other training pictures; give those, or "
+                    "delete it to start anew"
                 )
             self.model.load_state_dict(content["model"])
             self.average.load_state_dict(content["average"])
@@ -557,6 +781,7 @@ class _State:
             self.step = content["step"]
             self.seconds = content["seconds"]
             self.history = content["history"]
+            self.skipped.update(content["skipped"])
         except TrainingError:
             raise
         except Exception as e:  # torch raises many kinds
@@ -619,38 +844,45 @@ def _ctrl_c_waits() -> Iterator[Callable[[], bool]]:
 
 
 class _Loop:
-    def __init__(self, state, sub_images, measure, config, on_validate):
-        self.state, self.sub_images, self.measure = state, sub_images, measure
+    def __init__(self, state, supply, config, on_validate, world):
+        self.state, self.supply, self.world = state, supply, world
         self.config, self.on_validate = config, on_validate
+        self.paths: _Paths | None = None
+        self.saved: int | None = None
         self.batches = (
             self._random_batches()
             if config.sampling == "random"
             else self._grid_batches()
         )
         self.sizes = [g["lr"] for g in _optimiser(state.model, config).param_groups]
-        self.forward = _forward_on(sub_images.device, state.model)
+        self.forward = _forward_on(supply.device, state.model)
 
     def _random_batches(self):
         """Batch k depends on the seed and k alone: resuming is exact."""
         generator = torch.Generator()
         while True:
             generator.manual_seed(self.config.seed * 2**32 + self.state.step)
-            yield self.sub_images.draw(self.config.batch, generator)
+            yield self.supply.at(self.state.step).draw(
+                self.config.batch, generator, self.world.part
+            )
 
     def _grid_batches(self):
-        starts, widths = self.sub_images.grid()
-        batch = min(self.config.batch, len(starts))
-        per_epoch = len(starts) // batch
         generator = torch.Generator()
-        epoch = None
+        epoch = sub_images = None
         while True:
+            if sub_images is not self.supply.at(self.state.step):
+                sub_images, epoch = self.supply.at(self.state.step), None
+                starts, widths = sub_images.grid()
+                batch = min(self.config.batch, len(starts))
+                per_epoch = len(starts) // batch
             now, k = divmod(self.state.step, per_epoch)
             if now != epoch:
                 epoch = now
                 generator.manual_seed(self.config.seed * 2**32 + epoch)
                 order = torch.randperm(len(starts), generator=generator)
             chosen = order[k * batch : (k + 1) * batch]
-            yield self.sub_images.cut(starts[chosen], widths[chosen])
+            chosen = chosen[self.world.part(batch)]
+            yield sub_images.cut(starts[chosen], widths[chosen])
 
     def _factor(self) -> float:
         """Of the step size: linear warm-up, then as scheduled."""
@@ -666,8 +898,7 @@ class _Loop:
 
     def run(self, paths: _Paths | None, progress: bool) -> None:
         state, c = self.state, self.config
-        saved = time.monotonic()
-        loss = torch.zeros(())
+        self.paths = paths
         with (
             _ctrl_c_waits() as pressed,  # before there is a bar to interrupt
             tqdm(
@@ -679,20 +910,68 @@ class _Loop:
                 mininterval=0.5,
             ) as bar,
         ):
-            while True:
-                if self._validation_is_due():
-                    self._validate(bar, loss)
-                if pressed():
-                    raise KeyboardInterrupt
-                if state.step == c.steps:
-                    break
-                began = time.monotonic()
-                loss = self._step()
-                state.seconds += time.monotonic() - began
-                bar.update()
-                if paths is not None and time.monotonic() - saved > 60:
-                    state.save(paths.state)
-                    saved = time.monotonic()
+            try:
+                self._steps(bar, pressed)
+            except KeyboardInterrupt:
+                self._save()
+                raise
+
+    def _steps(self, bar, pressed: Callable[[], bool]) -> None:
+        state, c = self.state, self.config
+        saved = time.monotonic()
+        loss = torch.zeros(())
+        while True:
+            done = state.step == c.steps
+            if self.world.rank == 0 and self._validation_is_due():
+                self._validate(bar, loss)
+            elif done or state.step % LOOK_EVERY == 0:
+                self._look(loss)
+            if self._is_stopped(pressed()):
+                raise KeyboardInterrupt
+            if done:
+                break
+            began = time.monotonic()
+            loss = self._step()
+            state.seconds += time.monotonic() - began
+            bar.update()
+            if self.paths and time.monotonic() - saved > SAVE_EVERY_S:
+                self._look(loss)
+                self._save()
+                saved = time.monotonic()
+
+    def _is_stopped(self, pressed: bool) -> bool:
+        """Ctrl-C in any process; several ask each other now and then."""
+        step, end = self.state.step, self.config.steps
+        if self.world.size > 1 and step % 16 and step != end:
+            return False
+        return self.world.any(pressed)
+
+    def _save(self) -> None:
+        """Write the state, but never one that is no longer finite."""
+        if self.paths is not None and self.state.is_finite():
+            self.paths.write(self.state.blob())
+            self.saved = self.state.step
+
+    def _look(self, loss: torch.Tensor) -> None:
+        """Stop when the loss or a weight is no longer finite.
+
+        Raises
+        ------
+        TrainingError : it names the step and the last state.
+        """
+        if not (torch.isfinite(loss) and self.state.is_finite()):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        last = "no state was written"
+        if self.paths is not None and self.paths.state.exists():
+            last = f"the last good state is {self.paths.state}"
+            if self.saved is not None:
+                last += f", of step {self.saved}"
+        raise TrainingError(
+            f"the loss is no longer finite at step {self.state.step}; take a "
+            f"smaller step size; {last}"
+        )
 
     def _validation_is_due(self) -> bool:
         """Also true where a run was stopped between a step and its row."""
@@ -711,6 +990,7 @@ class _Loop:
         loss = _loss(self.forward(state.model, inputs), labels, self.config)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.world.average([p.grad for p in state.model.parameters()])
         state.optimiser.step()
         if self.config.average:
             state.update_average()
@@ -719,12 +999,10 @@ class _Loop:
 
     def _validate(self, bar, loss: torch.Tensor) -> None:
         state = self.state
-        psnr_db = self.measure.psnr_db(state.kept())
-        if not torch.isfinite(loss) or math.isnan(psnr_db):
-            raise TrainingError(
-                f"the loss is no longer finite at step {state.step}; "
-                "take a smaller step size"
-            )
+        self._look(loss)
+        psnr_db = self.supply.measure.psnr_db(state.kept())
+        if math.isnan(psnr_db):
+            self._give_up()
         row = {
             "step": state.step,
             "sub_images": state.step * self.config.batch,

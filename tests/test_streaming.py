@@ -31,6 +31,7 @@ ROUND = 64
 @pytest.fixture(autouse=True)
 def small_rounds_and_own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setattr(streaming, "ROUND", ROUND)
+    monkeypatch.setattr(streaming, "KEPT", 1)
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -71,7 +72,7 @@ BAD = {
     "a/deep.png": "8 bits",
     "a/deep.tif": "8 bits",
     "b/alpha.png": "transparency",
-    "b/tiny.bmp": "smaller than",
+    "b/tiny.bmp": "smaller than 33×33 pixels",
     "b/large.png": "megapixels",
     "c/text.png": "not a picture",
     "c/empty.png": "not a picture",
@@ -285,6 +286,18 @@ def test_rounds_depend_on_seed_and_number_alone(school):
         assert not same(reading.get(0), first)
 
 
+def test_pictures_are_also_shrunk(tmp_path):
+    """Stripes 8 pixels wide are 4, 4.8, 5.6, … wide when shrunk."""
+    stripes = np.kron(np.arange(60) % 2, np.ones((400, 8))).astype(np.uint8) * 255
+    images.write(tmp_path / "a.png", stripes)
+    with rounds(tmp_path, zoom=0.5, last=0) as reading:
+        labels = [label for _, label in reading.get(0)]
+    assert {label.shape for label in labels} == {(192, 192)}
+    crossings = {int((np.diff(label[0] > 0.5) != 0).sum()) for label in labels}
+    assert min(crossings) in (23, 24) and max(crossings) in (47, 48)
+    assert len(crossings) > 5
+
+
 def test_a_round_of_damaged_pictures_only(tmp_path, photograph):
     images.write(tmp_path / "a.png", photograph)
     blob = (tmp_path / "a.png").read_bytes()
@@ -301,7 +314,7 @@ def test_a_worker_that_ends_is_an_error_in_one_line(school):
     with rounds(school) as reading:
         reading.get(0)
         reading.workers[1].kill()
-        with pytest.raises(StreamError, match="process that reads pictures ended"):
+        with pytest.raises(OSError, match="process that reads pictures ended"):
             reading.get(1)
     assert reading.workers == []
 
