@@ -57,7 +57,12 @@ def read(path: str | os.PathLike) -> np.ndarray:
         ) from None
     except PermissionError:
         raise ImageError(f"{path}: no permission to read it") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{path}: more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the "
+            "most that can be read; cut it into parts"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as e:
         raise ImageError(f"{path}: the picture is damaged ({e})") from None
     return _to_array(image, path)
 
@@ -120,14 +125,17 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
             Image.fromarray(image).save(temporary, **_QUALITY.get(suffix, {}))
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as e:
-        raise ImageError(f"{path}: can't be written ({e.strerror or e})") from None
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or e
+        raise ImageError(f"{path}: can't be written ({reason})") from None
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
 
 
 _QUALITY = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
+#: Pixels on a side of a JPEG (libjpeg's JPEG_MAX_DIMENSION).
+_JPEG_SIDE = 65_500
 
 
 def _umask() -> int:
@@ -136,8 +144,13 @@ def _umask() -> int:
     return mask
 
 
-def check_target(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Raise `ImageError` when `write` could not write such a picture there."""
+def check_target(
+    path: str | os.PathLike, image: np.ndarray, scale: int = 1
+) -> None:
+    """Raise `ImageError` when `write` could not write such a picture there.
+
+    `scale`: how many times larger than `image` it will be.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -153,6 +166,11 @@ def check_target(path: str | os.PathLike, image: np.ndarray) -> None:
         path.exists() and not os.access(path, os.W_OK)
     ):
         raise ImageError(f"{path}: no permission to write there")
+    if suffix in _QUALITY and max(image.shape[:2]) * scale > _JPEG_SIDE:
+        raise ImageError(
+            f"{path}: a JPEG has at most {_JPEG_SIDE:,} pixels on a side; "
+            "give .png or .tif"
+        )
     tiff = suffix in (".tif", ".tiff")
     if image.ndim == 3 and image.shape[2] == 4 and not (
         tiff or suffix == ".png"

@@ -194,18 +194,51 @@ def imresize(
     return image
 
 
+class BandResizer:
+    """Any rows of ``imresize(image, scale)``, bit for bit, from few of `image`.
+
+    Parameters
+    ----------
+    size : (H, W) of the picture.
+    scale : whole magnification, 1 or more.
+    """
+
+    def __init__(self, size: tuple[int, int], scale: int):
+        self.rows, self.columns = (
+            resize_matrix(n, n * scale, scale) for n in size
+        )
+
+    def __call__(
+        self,
+        read: Callable[[int, int], np.ndarray],
+        top: int,
+        bottom: int,
+    ) -> np.ndarray:
+        """Rows top…bottom - 1 of the result, (bottom - top, W·scale[, C]).
+
+        Parameters
+        ----------
+        read : ``read(first, last)`` gives the rows first…last - 1 of the
+            picture, float (last - first, W[, C]).
+        """
+        rows = self.rows[top:bottom]
+        first, last = rows.indices.min(), rows.indices.max() + 1
+        band = _apply_to_array(rows[:, first:last], read(first, last), 0)
+        return _apply_to_array(self.columns, band, 1)
+
+
 def _apply_to_array(matrix, image: np.ndarray, axis: int) -> np.ndarray:
     """Multiply along one axis: (n_out, n_in) times the n_in pixels there."""
     dtype = image.dtype
     work = dtype if dtype in (np.float32, np.float64) else np.float64
     if axis == 0:  # (H, W·C): the rows are already in front
         flat = image.reshape(image.shape[0], -1)
-        out = matrix.astype(work) @ flat.astype(work)
+        out = matrix.astype(work) @ flat.astype(work, copy=False)
         out = out.reshape(-1, *image.shape[1:])
     else:
         front = np.moveaxis(image, 1, 0)  # (W, H) or (W, H, C)
         flat = front.reshape(front.shape[0], -1)
-        out = matrix.astype(work) @ flat.astype(work)
+        out = matrix.astype(work) @ flat.astype(work, copy=False)
         out = np.moveaxis(out.reshape(-1, *front.shape[1:]), 0, 1)
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)

@@ -121,3 +121,18 @@ def test_targets_that_cannot_be_written(tmp_path):
         with pytest.raises(images.ImageError, match=said):
             images.write(tmp_path / name, picture)
     assert [p.name for p in tmp_path.iterdir()] == ["d.png"]
+
+
+def test_too_large_to_be_read_or_written(tmp_path, monkeypatch):
+    long = np.zeros((1, 65_501), dtype=np.uint8)
+    with pytest.raises(images.ImageError, match=r"a.jpg: .* 65,500 .*\.png"):
+        images.write(tmp_path / "a.jpg", long)
+    images.check_target(tmp_path / "a.jpg", long[:, 32_000:], 1)
+    with pytest.raises(images.ImageError, match="65,500"):
+        images.check_target(tmp_path / "a.jpg", long[:, 32_000:], 2)
+    images.write(tmp_path / "a.jpg", long[:, 1:])
+    images.write(tmp_path / "a.png", long)
+    assert images.read(tmp_path / "a.png").shape == long.shape
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(images.ImageError, match="a.png: more than 2,000 pixels"):
+        images.read(tmp_path / "a.png")

@@ -1,4 +1,7 @@
-"""Every method by one call; whole pictures of every kind; strips."""
+"""Every method by one call; whole pictures of every kind; bands."""
+
+import tracemalloc
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -81,21 +84,93 @@ def test_srcnn_is_bicubic_then_the_network(photograph):
     assert np.array_equal(identity.enhance(lr_y), lr_y.astype(np.float32))
 
 
+ARCHITECTURES = [
+    ((9, 1, 5), (8, 4)),
+    ((9, 5, 5), (24, 16)),  # the middle layer is too large for a matrix
+    ((1, 1), (3,)),
+    ((5,), ()),
+    ((3, 5, 1, 3, 7), (4, 6, 2, 5)),
+]
+
+
+@pytest.mark.parametrize("f, n", ARCHITECTURES)
+@pytest.mark.parametrize("most", [0, srcnn.MOST_SHIFTED])
 @pytest.mark.parametrize(
-    "f, n", [((9, 1, 5), (8, 4)), ((9, 5, 5), (6, 4)), ((1, 1), (3,))]
+    "pixels, columns", [(1, 512), (1, 1), (90, 9), (7 * 80, 80), (2**13, 50)]
 )
-@pytest.mark.parametrize("rows", [1, 2, 7, 8, 59])
-def test_strips_equal_the_whole_picture(monkeypatch, photograph, f, n, rows):
-    """Fewer rows than the network reaches, about as many, all but one."""
-    method = SRCNNMethod(network(f, n), "cpu")
-    y = images.luma(photograph) / 255
-    whole = method.enhance(y)
+def test_bands_and_stripes_equal_the_whole_picture(
+    monkeypatch, photograph, f, n, most, pixels, columns
+):
+    """Every kind of layer; edges repeated before each, as in SRCNN.forward."""
+    monkeypatch.setitem(srcnn.TILE_PIXELS, "cpu", pixels)
+    monkeypatch.setitem(srcnn.TILE_COLUMNS, "cpu", columns)
+    monkeypatch.setattr(srcnn, "MOST_SHIFTED", most)
     seen = []
-    method.model.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[2]))
-    monkeypatch.setattr(srcnn, "STRIP_PIXELS", rows * y.shape[1] + 1)
-    strips = method.enhance(y)
-    assert len(seen) == -(-60 // rows) and max(seen) <= rows + 2 * (sum(f) // 2)
-    assert np.allclose(strips, whole, rtol=0, atol=1e-6)
+    layer = srcnn._layer
+
+    def spy(bands, weight, bias):
+        for band in layer(bands, weight, bias):
+            seen.append(band.shape)
+            yield band
+
+    monkeypatch.setattr(srcnn, "_layer", spy)
+    method = SRCNNMethod(network(f, n), "cpu")
+    y = (images.luma(photograph) / 255).astype(np.float32)
+    for part in (y[:21], y[:13, :11], y[:1, :20], y[:20, :1], y[:2, :3]):
+        seen.clear()
+        with torch.no_grad():
+            whole = method.model(torch.from_numpy(part)[None, None])[0, 0]
+        out = method.enhance(part)
+        assert out.dtype == np.float32 and out.shape == part.shape
+        assert np.abs(out - whole.numpy()).max() < 2e-6
+        width = min(columns, part.shape[1]) + 2 * method.model.architecture.border
+        assert max(w for _, _, w in seen) <= width
+        rows = max(1, pixels // max(1, min(columns, part.shape[1]) // 2))
+        assert max(h for _, h, _ in seen) <= max(rows, max(f) // 2)
+
+
+def test_the_layers_are_done_as_matrices(monkeypatch, photograph):
+    """Of 9-1-5 none is left to the convolution; of 9-5-5 the middle one."""
+    seen = []
+
+    def spy(band, weight, bias):
+        seen.append(tuple(weight.shape))
+        return convolve(band, weight, bias)
+
+    convolve = srcnn._convolve_directly
+    monkeypatch.setattr(srcnn, "_convolve_directly", spy)
+    y = images.luma(photograph) / 255
+    SRCNNMethod(network((9, 1, 5)), "cpu").enhance(y)
+    assert not seen
+    SRCNNMethod(network((9, 5, 5)), "cpu").enhance(y)
+    assert set(seen) == {(32, 64, 5, 5)}
+
+
+def test_half_precision_costs_little_and_sums_in_float32(photograph):
+    model = network((9, 1, 5), init="identity")
+    y = images.luma(photograph) / 255
+    exact = SRCNNMethod(model, "cpu").enhance(y)
+    half = SRCNNMethod(model, "cpu", torch.bfloat16).enhance(y)
+    assert half.dtype == np.float32
+    error = np.abs(half - exact)
+    assert 0 < error.max() < 2**-7  # 8 bits of significand
+    assert next(model.parameters()).dtype == torch.float32
+
+
+def test_bands_of_a_method_are_its_rows(monkeypatch, photograph):
+    lr_y = images.luma(photograph) / 255
+    monkeypatch.setitem(srcnn.TILE_PIXELS, "cpu", 900)
+    for method in (bicubic, SRCNNMethod(network((9, 1, 5), (8, 4)), "cpu")):
+        bands = list(method.bands(lr_y, 3))
+        assert np.array_equal(np.concatenate(bands), method(lr_y, 3))
+    assert len(bands) > 20
+
+
+def test_bands_leave_the_callers_mode_alone(photograph):
+    lr_y = images.luma(photograph) / 255
+    for _ in SRCNNMethod(network((3, 1, 3), (2, 2)), "cpu").bands(lr_y, 2):
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
 
 
 def test_a_picture_smaller_than_the_receptive_field():
@@ -131,6 +206,64 @@ def kinds(photograph):
     ):
         yield image
         yield image.astype(np.uint16) * 257
+
+
+def set_bands(monkeypatch, pixels):
+    """The pixels of a band, in both modules that read them."""
+    for name in ("srcnn_lib.methods", "srcnn_lib.methods.bicubic"):
+        monkeypatch.setattr(import_module(name), "BAND_PIXELS", pixels)
+
+
+def whole_picture(method, image, scale):
+    """What `upscale` is to give, at once and for RGB alone."""
+    ycbcr = images.rgb_to_ycbcr(image / 255)
+    sr_y = np.asarray(method(ycbcr[..., 0] / 255, scale), dtype=float)
+    sr = np.dstack([sr_y * 255, imresize(ycbcr[..., 1:], scale)])
+    return np.floor(images.ycbcr_to_rgb(sr).clip(0, 1) * 255 + 0.5)
+
+
+@pytest.mark.parametrize("height, width", [(60, 80), (1, 80), (60, 1), (2, 3)])
+def test_bands_equal_the_whole_picture_exactly(
+    monkeypatch, photograph, height, width
+):
+    network_method = SRCNNMethod(network((9, 1, 5), (8, 4)), "cpu")
+    monkeypatch.setitem(srcnn.TILE_PIXELS, "cpu", 900)
+    monkeypatch.setitem(srcnn.TILE_COLUMNS, "cpu", 100)
+
+    def without_bands(lr_y, scale):
+        return network_method(lr_y, scale)
+
+    for image in kinds(photograph[:height, :width]):
+        for method in (bicubic, network_method, without_bands):
+            with monkeypatch.context() as context:
+                set_bands(context, 2**40)
+                whole = methods.upscale(method, image, 3)
+                if image.ndim == 3 and image.dtype == np.uint8:
+                    expected = whole_picture(method, image[..., :3], 3)
+                    assert np.array_equal(whole[..., :3], expected)
+            with monkeypatch.context() as context:
+                set_bands(context, 500)
+                bands = methods.upscale(method, image, 3)
+            assert np.array_equal(bands, whole)
+
+
+def test_no_large_picture_is_held_in_float(monkeypatch):
+    set_bands(monkeypatch, 2**14)
+    image = np.random.default_rng(0).integers(0, 256, (400, 300, 3), np.uint8)
+    for method in (bicubic, SRCNNMethod(network((3, 1, 3), (2, 2)), "cpu")):
+        method(np.zeros((9, 9)), 3)  # what is imported and kept
+        tracemalloc.start()
+        out = methods.upscale(method, image, 3)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        lr_y = image[..., 0].size * 8
+        assert peak < out.nbytes + lr_y + 4e6 < out.size * 4
+
+
+def test_what_does_not_fit_in_memory():
+    endless = np.broadcast_to(np.uint8(0), (2**26, 2**26))
+    with pytest.raises(ValueError, match="134217728×134217728 pixels.*memory"):
+        methods.upscale(bicubic, endless, 2)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from srcnn_lib import datasets, images
-from srcnn_lib.resize import KERNELS, imresize, resize_matrix
+from srcnn_lib.resize import KERNELS, BandResizer, imresize, resize_matrix
 
 needs_matlab = pytest.mark.skipif(
     not (datasets.available("matlab-lr") and datasets.available("Set14")),
@@ -63,6 +63,29 @@ def test_clamp_repeats_and_mirror_reflects():
     # The reflected edge is as a picture twice as wide, folded open.
     double = np.hstack([ramp[:, ::-1], ramp])
     assert np.allclose(imresize(double, 0.5)[:, 4], mirror[0, 0])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 2), (13, 11), (8, 9, 3)])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_bands_equal_the_whole_picture_bit_for_bit(shape, scale):
+    image = np.random.default_rng(4).random(shape)
+    whole = imresize(image, scale)
+    resize = BandResizer(shape[:2], scale)
+    longest = 0
+
+    def read(first, last):
+        nonlocal longest
+        longest = max(longest, last - first)
+        assert 0 <= first < last <= shape[0]
+        return image[first:last]
+
+    for rows in (1, 2, 5, len(whole)):
+        longest = 0
+        for top in range(0, len(whole), rows):
+            bottom = min(top + rows, len(whole))
+            band = resize(read, top, bottom)
+            assert np.array_equal(band, whole[top:bottom])
+        assert longest <= rows / scale + 5  # four rows, wherever they begin
 
 
 def test_size_rounds_up_and_shape_is_kept():

@@ -2,14 +2,19 @@
 
 `lr_y` is a luma picture (h, w), float, 0…1; the result is (h·scale, w·scale),
 float, about 0…1.  So a table or a figure is one loop over methods.
+
+A method may also have ``method.bands(lr_y, scale)``, which gives the rows of
+the same result from the top, some at a time: for pictures that are too large
+to be held as floats.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ..images import rgb_to_ycbcr, ycbcr_to_rgb
-from .bicubic import bicubic
+from ..resize import BandResizer
+from .bicubic import BAND_PIXELS, bicubic
 
 Method = Callable[[np.ndarray, int], np.ndarray]
 
@@ -66,7 +71,9 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     """Enlarge a whole picture: luma by `method`, the rest by bicubic.
 
     The paper does so with colour pictures, as the eye sees fine detail in
-    luma only (TPAMI section 4.5).
+    luma only (TPAMI section 4.5).  Works in bands of rows: beside the two
+    pictures only the small one's luma is held whole, and the large one's
+    where `method` has no `bands`.
 
     Parameters
     ----------
@@ -75,21 +82,63 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     Returns
     -------
     The same type and kind, (H·scale, W·scale, …); alpha is enlarged too.
+
+    Raises
+    ------
+    ValueError : when the result doesn't fit in memory.
     """
+    height, width = image.shape[:2]
+    shape = (height * scale, width * scale, *image.shape[2:])
+    try:
+        out = np.empty(shape, image.dtype)
+        lr_y = np.empty((height, width))
+    except MemoryError:
+        raise ValueError(
+            f"{shape[1]}×{shape[0]} pixels don't fit in this machine's memory"
+        ) from None
     peak = np.iinfo(image.dtype).max
+    is_grey = image.ndim == 2
+    for rows in _slices(height, width):
+        image_01 = image[rows] / peak
+        lr_y[rows] = image_01 if is_grey else _y_01(image_01)
 
-    def to_integer(values_01):
-        values = np.clip(values_01, 0, 1) * peak + 0.5
-        return np.floor(values).astype(image.dtype)
+    def others(first, last):  # Cb, Cr and alpha, (last - first, W, 2 or 3)
+        image_01 = image[first:last] / peak
+        chroma = rgb_to_ycbcr(image_01[..., :3])[..., 1:]
+        return np.dstack([chroma, image_01[..., 3:]])
 
-    image_01 = image / peak
-    if image.ndim == 2:
-        return to_integer(method(image_01, scale))
-    ycbcr = rgb_to_ycbcr(image_01[..., :3])
-    sr_y = method(ycbcr[..., 0] / 255, scale)
-    chroma = bicubic(ycbcr[..., 1:], scale)
-    sr = np.dstack([np.asarray(sr_y, dtype=float) * 255, chroma])
-    sr = ycbcr_to_rgb(sr)
-    if image.shape[2] == 4:
-        sr = np.dstack([sr, bicubic(image_01[..., 3], scale)])
-    return to_integer(sr)
+    enlarged = BandResizer((height, width), scale)
+    top = 0
+    for sr in _bands(method, lr_y, scale):
+        bottom = top + len(sr)
+        if not is_grey:
+            sr = np.asarray(sr, dtype=float) * 255
+            rest = enlarged(others, top, bottom)
+            rgb = ycbcr_to_rgb(np.dstack([sr, rest[..., :2]]))
+            sr = np.dstack([rgb, rest[..., 2:]])
+        out[top:bottom] = np.floor(np.clip(sr, 0, 1) * peak + 0.5)
+        top = bottom
+    return out
+
+
+def _y_01(rgb_01: np.ndarray) -> np.ndarray:
+    return rgb_to_ycbcr(rgb_01[..., :3])[..., 0] / 255
+
+
+def _bands(
+    method: Method, lr_y: np.ndarray, scale: int
+) -> Iterator[np.ndarray]:
+    """The rows of ``method(lr_y, scale)`` from the top, some at a time."""
+    if hasattr(method, "bands"):
+        yield from method.bands(lr_y, scale)
+    else:
+        sr_y = method(lr_y, scale)
+        for rows in _slices(*sr_y.shape):
+            yield sr_y[rows]
+
+
+def _slices(height: int, width: int) -> Iterator[slice]:
+    """Bands of rows of about `BAND_PIXELS`, from the top."""
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
