@@ -7,6 +7,7 @@ turning and flipping a whole batch is one indexing operation.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import io
 import math
@@ -56,8 +57,10 @@ class Config:
     arch, scale : what to train, such as ``"9-1-5"`` for x3.
     steps, batch, size : how many batches of how many sub-images of which
         width.
-    sampling : ``"random"``: anywhere, in all eight symmetries; ``"grid"``:
-        the paper's, every `stride` pixels, shuffled anew each epoch.
+    sampling : ``"random"``: anywhere, in all eight symmetries;
+        ``"importance"``: the same, but more often where the input is wrong,
+        see `SubImages.draw_important`; ``"grid"``: the paper's, every
+        `stride` pixels, shuffled anew each epoch.
     zoom : the pictures are trained on as they are and also shrunk to 0.9,
         0.8, … of their width, down to this; where they stream, each time in
         one of these sizes.
@@ -99,7 +102,7 @@ class Config:
         """Raise ValueError, in one line, when no run can have these."""
         border = Architecture.parse(self.arch).border
         choices = {
-            "sampling": ("random", "grid"),
+            "sampling": ("random", "importance", "grid"),
             "optimiser": ("muon", "adam", "sgd"),
             "schedule": ("linear", "cosine", "constant"),
         }
@@ -108,6 +111,8 @@ class Config:
                 raise ValueError(f"{field} must be {' or '.join(allowed)}")
         if self.scale not in (2, 3, 4):
             raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
+        if self.optimiser == "sgd" and self.sampling == "importance":
+            raise ValueError("importance sampling is for muon and adam")
         if self.steps < 1 or self.batch < 1:
             raise ValueError("steps and batch must be at least 1")
         if not self.step_size > 0:
@@ -151,6 +156,10 @@ PRESETS = {
         validate_every=10_000,
     ),
 }
+
+
+#: Share of the sub-images that importance sampling draws by their error.
+IMPORTANT = 0.7
 
 
 class SubImages:
@@ -208,6 +217,10 @@ class SubImages:
         self.device = torch.device(device)
         self.offsets = torch.tensor(offsets)
         self.heights, self.widths = torch.tensor(shapes).T
+        self.ends = torch.cumsum(
+            (self.heights - size + 1) * (self.widths - size + 1), 0
+        )
+        self.places = int(self.ends[-1])
         self.windows = _symmetries(size).to(device)  # (8, size, size, 2)
 
     def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -238,19 +251,66 @@ class SubImages:
         Every position in every picture is equally likely.  Returns what
         `cut` returns, of that part of the batch.
         """
-        rows = self.heights - self.size + 1
-        columns = self.widths - self.size + 1
-        ends = (rows * columns).cumsum(0)
-        place = torch.randint(int(ends[-1]), (batch,), generator=generator)
+        place = torch.randint(self.places, (batch,), generator=generator)
         symmetry = torch.randint(8, (batch,), generator=generator)
-        place, symmetry = place[part(batch)], symmetry[part(batch)]
-        picture = torch.searchsorted(ends, place, right=True)
-        place = place - (ends - rows * columns)[picture]
-        row = place // columns[picture]
-        column = place % columns[picture]
+        return self._cut_at(place[part(batch)], symmetry[part(batch)])
+
+    def draw_important(
+        self,
+        batch: int,
+        generator: torch.Generator,
+        part: Callable[[int], slice] = slice,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sub-images, those more often that bicubic interpolation gets wrong.
+
+        With `IMPORTANT` the probability of a position is in proportion to
+        the input's root mean squared error there, else all are equally
+        likely.  Returns input and label as `cut` does, and weights (B,) that
+        make up for it: the weighted mean over many draws is the mean over
+        all positions, but fewer draws come near it.
+        """
+        chance = torch.rand(batch, generator=generator, dtype=torch.float64)
+        symmetry = torch.randint(8, (batch,), generator=generator)
+        chance, symmetry = chance[part(batch)], symmetry[part(batch)]
+        place = torch.searchsorted(self._likely, chance, right=True)
+        place.clamp_(max=self.places - 1)
+        before = torch.where(place > 0, self._likely[place - 1], 0)
+        weight = 1 / (self.places * (self._likely[place] - before))
+        weight = weight.float().to(self.device)
+        return *self._cut_at(place, symmetry), weight
+
+    @functools.cached_property
+    def _likely(self) -> torch.Tensor:
+        """(places,) probability of a position or one before it, float64."""
+        inner = self.size - 2 * self.border
+        errors = []
+        for offset, height, width in zip(
+            self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
+        ):
+            here = slice(offset, offset + height * width)
+            error = (self.input[here] - self.label[here]).square()
+            error = error.view(1, height, width)
+            error = error[
+                :,
+                self.border : height - self.border,
+                self.border : width - self.border,
+            ]
+            mean = F.avg_pool2d(error, (inner, 1), 1)  # rows, then columns
+            mean = F.avg_pool2d(mean, (1, inner), 1)
+            errors.append(mean.flatten().sqrt().cpu())
+        error = torch.cat(errors).double() + 1e-12
+        share = IMPORTANT / error.sum() * error
+        return (share + (1 - IMPORTANT) / self.places).cumsum(0)
+
+    def _cut_at(self, place: torch.Tensor, symmetry: torch.Tensor):
+        """Cut at positions counted through all pictures."""
+        picture = torch.searchsorted(self.ends, place, right=True)
+        columns = self.widths[picture] - self.size + 1
+        rows = self.heights[picture] - self.size + 1
+        place = place - (self.ends[picture] - rows * columns)
         width = self.widths[picture]
-        start = self.offsets[picture] + row * width + column
-        return self.cut(start, width, symmetry)
+        start = place // columns * width + place % columns
+        return self.cut(self.offsets[picture] + start, width, symmetry)
 
     def cut(
         self,
@@ -508,7 +568,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     name: str = "given pictures",
-    on_validate: Callable[[dict], None] | None = None,
+    on_validate: Callable[[dict, SRCNN], None] | None = None,
     world: World | None = None,
 ) -> Run:
     """Train a network.
@@ -525,7 +585,8 @@ def train(
         state that is there is refused rather than overwritten.
     progress : show a bar with the validation PSNR.
     name : of the training pictures, for the card.
-    on_validate : called with each new row of the history.
+    on_validate : called with each new row of the history and the network as
+        it would be kept; the time this takes is not counted.
     world : the processes that train as one; see `parallel.join`.  The first
         alone validates and writes, and has the history.
 
@@ -808,11 +869,13 @@ def _optimiser(model: SRCNN, config: Config):
     return torch.optim.SGD(groups, momentum=0.9)
 
 
-def _loss(out: torch.Tensor, label: torch.Tensor, config: Config):
+def _loss(out, label, weight: torch.Tensor | None, config: Config):
     if config.optimiser == "sgd":
         # Caffe's EuclideanLoss: half the sum of squares, per sub-image.
         return F.mse_loss(out, label, reduction="sum") / (2 * len(out))
-    return F.mse_loss(out, label)
+    if weight is None:
+        return F.mse_loss(out, label)
+    return (weight * (out - label).square().mean((1, 2, 3))).mean()
 
 
 def _forward_on(device: torch.device, model: SRCNN) -> Callable:
@@ -851,7 +914,7 @@ class _Loop:
         self.saved: int | None = None
         self.batches = (
             self._random_batches()
-            if config.sampling == "random"
+            if config.sampling != "grid"
             else self._grid_batches()
         )
         self.sizes = [g["lr"] for g in _optimiser(state.model, config).param_groups]
@@ -862,9 +925,12 @@ class _Loop:
         generator = torch.Generator()
         while True:
             generator.manual_seed(self.config.seed * 2**32 + self.state.step)
-            yield self.supply.at(self.state.step).draw(
-                self.config.batch, generator, self.world.part
-            )
+            sub_images = self.supply.at(self.state.step)
+            arguments = self.config.batch, generator, self.world.part
+            if self.config.sampling == "importance":
+                yield sub_images.draw_important(*arguments)
+            else:
+                yield *sub_images.draw(*arguments), None
 
     def _grid_batches(self):
         generator = torch.Generator()
@@ -882,7 +948,7 @@ class _Loop:
                 order = torch.randperm(len(starts), generator=generator)
             chosen = order[k * batch : (k + 1) * batch]
             chosen = chosen[self.world.part(batch)]
-            yield sub_images.cut(starts[chosen], widths[chosen])
+            yield *sub_images.cut(starts[chosen], widths[chosen]), None
 
     def _factor(self) -> float:
         """Of the step size: linear warm-up, then as scheduled."""
@@ -983,11 +1049,12 @@ class _Loop:
 
     def _step(self) -> torch.Tensor:
         state = self.state
-        inputs, labels = next(self.batches)
+        inputs, labels, weights = next(self.batches)
         factor = self._factor()
         for group, size in zip(state.optimiser.param_groups, self.sizes):
             group["lr"] = size * factor
-        loss = _loss(self.forward(state.model, inputs), labels, self.config)
+        out = self.forward(state.model, inputs)
+        loss = _loss(out, labels, weights, self.config)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.world.average([p.grad for p in state.model.parameters()])
@@ -1012,7 +1079,7 @@ class _Loop:
         state.history.append(row)
         bar.set_postfix_str(f"validation {row['psnr_db']:.2f} dB")
         if self.on_validate is not None:
-            self.on_validate(row)
+            self.on_validate(row, state.kept())
 
 
 def describe(device: torch.device) -> str:

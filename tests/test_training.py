@@ -162,6 +162,27 @@ def test_draw_takes_every_place_and_symmetry_equally(pictures):
     assert all(abs(n - mean) < 5 * mean**0.5 for n in count.values())
 
 
+
+def test_importance_sampling_is_fair_and_steadier(pictures):
+    """Its weighted mean error is that of all places, with less spread."""
+    sub_images = SubImages(list(pictures.values())[:3], 3, 17, 4)
+
+    def errors(inputs, labels):
+        inside = inputs[:, :, 4:-4, 4:-4]
+        return (inside - labels).square().mean((1, 2, 3))
+
+    plain = errors(*sub_images.draw(20_000, seeded()))
+    inputs, labels, weights = sub_images.draw_important(20_000, seeded())
+    fair = weights * errors(inputs, labels)
+    assert weights.mean().item() == pytest.approx(1, abs=0.02)
+    assert weights.max().item() <= 1 / (1 - training.IMPORTANT) + 1e-4
+    error = fair.std() / len(fair) ** 0.5 + plain.std() / len(plain) ** 0.5
+    assert abs(fair.mean() - plain.mean()) < 4 * error
+    assert fair.std() < 0.7 * plain.std()
+    again = sub_images.draw_important(20_000, seeded())
+    assert torch.equal(again[0], inputs) and torch.equal(again[2], weights)
+
+
 def test_draws_depend_on_the_generator_alone(pictures):
     sub_images = SubImages(pictures.values(), 3, 33, 6)
     first, again, other = (sub_images.draw(8, seeded(s))[0] for s in (1, 1, 2))
@@ -268,7 +289,7 @@ def test_no_validation_or_training_picture_is_a_test_picture():
         ({"steps": 0}, "at least 1"),
         ({"batch": 0}, "at least 1"),
         ({"size": 12, "arch": "9-1-5"}, "wider than 12 pixels, not 12"),
-        ({"sampling": "all"}, "sampling must be random or grid"),
+        ({"sampling": "all"}, "sampling must be random or importance or grid"),
         ({"optimiser": "rmsprop"}, "optimiser must be .*adam or sgd"),
         ({"schedule": "step"}, "schedule must be .*cosine or constant"),
         ({"init": "zero"}, "identity"),
@@ -440,7 +461,11 @@ def short_run(pictures, tmp_path_factory):
         )
         rows = []
         run = train(
-            config, pictures, out=out / "runs", name="demo", on_validate=rows.append
+            config,
+            pictures,
+            out=out / "runs",
+            name="demo",
+            on_validate=lambda row, _: rows.append(row),
         )
     return run, rows, out / "runs"
 
@@ -529,7 +554,7 @@ pictures = {k: photographs[k][80:260, 100:300] for k in photographs}
 training.train(
     training.Config(**json.loads(sys.argv[2])), pictures, device="cpu",
     out=sys.argv[1], resume=True, progress=False,
-    on_validate=lambda row: print(row["step"], flush=True),
+    on_validate=lambda row, _: print(row["step"], flush=True),
 )
 """
 
@@ -541,7 +566,7 @@ def test_interrupted_and_killed_runs_go_on_bit_for_bit(
     whole = train(config, pictures)
     state = tmp_path / "3-1-3_4-4_x3.state"
 
-    def press_soon(row):  # at no particular moment of a later step
+    def press_soon(row, _):  # at no particular moment of a later step
         if row["step"] == 20:
             threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
 
@@ -625,7 +650,7 @@ def test_the_paper_recipe_resumes_too(pictures, tmp_path, embedded_only, ctrl_c_
     )
     whole = train(config, pictures)
 
-    def stop(row):
+    def stop(row, _):
         if row["step"] == 14:
             press_ctrl_c()
 
@@ -640,7 +665,7 @@ def test_the_paper_recipe_resumes_too(pictures, tmp_path, embedded_only, ctrl_c_
 def stopped(pictures, tmp_path, embedded_only, ctrl_c_works):
     """A run that was stopped at step 10; gives its state's file."""
     with pytest.raises(KeyboardInterrupt):
-        train(TINY, pictures, out=tmp_path, on_validate=lambda row: press_ctrl_c())
+        train(TINY, pictures, out=tmp_path, on_validate=lambda *_: press_ctrl_c())
     return tmp_path / "3-1-3_4-4_x3.state"
 
 
@@ -681,8 +706,12 @@ def test_losses():
     """Adam's is per pixel, so that its step size fits any size."""
     out = torch.rand(3, 1, 5, 5, generator=seeded(1))
     label = torch.rand(3, 1, 5, 5, generator=seeded(2))
-    loss = training._loss(out, label, TINY)
+    loss = training._loss(out, label, None, TINY)
     assert loss == pytest.approx(((out - label) ** 2).mean().item())
-    halved = training._loss(out, label, PRESETS["paper"])
+    weight = torch.tensor([0.5, 2.0, 1.0])
+    weighed = training._loss(out, label, weight, TINY)
+    each = ((out - label) ** 2).mean((1, 2, 3))
+    assert weighed == pytest.approx((each @ weight / 3).item())
+    halved = training._loss(out, label, None, PRESETS["paper"])
     by_hand = F.mse_loss(out, label, reduction="sum") / 6
     assert halved == pytest.approx(by_hand.item())
