@@ -1,16 +1,17 @@
-"""The network as matrix products: two to three times faster on a CPU.
+"""The network as matrix products: about twice as fast on a CPU.
 
-Feature maps lie as (C, B, H, W): a layer is then one matrix of filters times
-one matrix with a column per pixel.
+Feature maps lie as rows, one per pixel, with a column per filter: a layer is
+a matrix of rows times the matrix of its filters.
 
-- The first layer's columns are the patches of the picture, 81 numbers each:
+- The first layer's rows are the patches of the picture, 81 numbers each:
   sparse coding's patch extraction.  A library's convolution is made for many
   input channels and is slow with one.
-- A layer of 1×1 filters has its columns already.
-- The last layer has one filter, so that few rows would meet many columns; the
-  other way round, each pixel is multiplied by all 25 positions of the filter,
-  and 25 shifted pictures are added.
-- In between, filters larger than 1×1 are left to the library.
+- A layer of 1×1 filters has its rows already.
+- The last layer has one filter, a product with few results; so each pixel is
+  multiplied by all 25 positions of the filter, and 25 shifted pictures are
+  added.
+- In between, filters larger than 1×1 are left to the library, for which such
+  rows are maps in the layout "channels last": nothing is copied.
 """
 
 import torch
@@ -68,25 +69,21 @@ def forward(model: SRCNN, y: torch.Tensor) -> torch.Tensor:
     """
     first, *middle, last = model.convs
     patches = columns(y.detach()[:, 0], first.kernel_size[0])
-    maps = F.relu_(_product(first, patches))
+    shape = patches.shape[1:]
+    rows = F.relu_(_product(first, patches.flatten(1).t()))
     for conv in middle:
         if conv.kernel_size[0] == 1:
-            maps = _product(conv, maps)
+            rows = F.relu_(_product(conv, rows))
         else:
-            maps = maps.transpose(0, 1).contiguous(
-                memory_format=torch.channels_last
-            )
-            maps = conv(maps).transpose(0, 1).contiguous()
-        maps = F.relu_(maps)
+            maps = rows.unflatten(0, shape).permute(0, 3, 1, 2)
+            maps = F.relu_(conv(maps)).permute(0, 2, 3, 1)
+            shape, rows = maps.shape[:3], maps.flatten(0, 2)
     positions = last.weight[0].flatten(1).t()  # (f², channels)
-    planes = (positions @ maps.flatten(1)).unflatten(1, maps.shape[1:])
+    planes = (positions @ rows.t()).unflatten(1, shape)
     out = ShiftAndAdd.apply(planes, last.kernel_size[0])
     return (out + last.bias)[:, None]
 
 
-def _product(conv: torch.nn.Conv2d, maps: torch.Tensor) -> torch.Tensor:
-    """(C, B, H, W), C as many as weights of a filter → (n, B, H, W)."""
-    out = torch.addmm(
-        conv.bias[:, None], conv.weight.flatten(1), maps.flatten(1)
-    )
-    return out.unflatten(1, maps.shape[1:])
+def _product(conv: torch.nn.Conv2d, rows: torch.Tensor) -> torch.Tensor:
+    """(pixels, weights of a filter) → (pixels, filters)."""
+    return torch.addmm(conv.bias, rows, conv.weight.flatten(1).t())
