@@ -112,8 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         "--preset",
         choices=("quick", "full", "paper"),
         default="quick",
-        help="quick: about a minute (default); full: our recorded weights; "
-        "paper: the authors' own recipe, days on a CPU",
+        help="quick: seconds (default); full: the book's weights, half an "
+        "hour; paper: the authors' own recipe, days on a CPU",
     )
     p.add_argument("--steps", type=int, help="batches, instead of the preset's")
     p.add_argument("--batch", type=int, help="sub-images in a batch")
@@ -121,6 +121,14 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--optimiser", choices=("muon", "adam", "sgd"))
     p.add_argument(
         "--step-size", type=float, help="default: as fits the optimiser"
+    )
+    p.add_argument("--sampling", choices=("random", "importance", "grid"))
+    p.add_argument("--zoom", type=float, help="also on copies shrunk down to this")
+    p.add_argument(
+        "--init",
+        metavar="NAME",
+        help="identity, default, paper, or weights to start from, such as "
+        "9-5-5_x3 or a .safetensors file",
     )
     p.add_argument("--seed", type=int, default=0, help="default 0")
     p.add_argument("--out", default="runs", metavar="DIR", help="default runs/")
@@ -288,11 +296,14 @@ def _train(args) -> int:
     preset = training.PRESETS[args.preset]
     given = {
         key: getattr(args, key)
-        for key in ("steps", "batch", "size", "optimiser", "step_size")
+        for key in ("steps", "batch", "size", "optimiser", "step_size",
+                    "sampling", "zoom", "init")
         if getattr(args, key) is not None
-    }
-    if args.optimiser not in (None, preset.optimiser):
-        given.setdefault("step_size", training.STEP_SIZES[args.optimiser])
+    }  # fmt: skip
+    optimiser = args.optimiser or preset.optimiser
+    with contextlib.suppress(ValueError):  # an odd arch is named below
+        usual = training.usual_step(optimiser, args.arch)
+        given.setdefault("step_size", usual)
     config = dataclasses.replace(
         preset, arch=args.arch, scale=args.scale, seed=args.seed, **given
     )
