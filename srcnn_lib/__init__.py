@@ -3,7 +3,9 @@
 One module per idea; the lower ones never import the upper ones::
 
     images  resize  metrics  datasets        pictures and how they are measured
-    models  checkpoints  methods  training   the networks and their rivals
+    models  checkpoints  methods             the networks and their rivals
+    products  muon  streaming  parallel      what training consists of,
+    training                                 and training itself
     evaluation  paper  ledger                the experiments
     plots  cli  colab                        what pages and people use
 

@@ -200,6 +200,9 @@ def _load_mat(path: Path) -> SRCNN:
     Each filter is a column-major vector of f × f weights:
     weights_conv1 (f1², n1), weights_conv2 (n1, f2², n2), weights_conv3
     (n2, f3²); biases (n, 1).  ``imfilter`` is correlation, as Conv2d is.
+
+    Nothing in the file is executed: ``loadmat`` reads numbers and text, and
+    gives functions and objects of MATLAB as such, without calling them.
     """
     from scipy.io import loadmat
 

@@ -198,7 +198,7 @@ def _add_method(p: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME|FILE",
         help="for srcnn: 9-1-5 (default), official/9-5-5-imagenet, …, "
-        "or a .safetensors file",
+        "or a .safetensors file; 9-5-5+ is a self-ensemble",
     )
     _add_device(p)
 
@@ -222,7 +222,7 @@ def _upscale(args) -> int:
     from . import images
 
     image = images.read(args.input)
-    images.check_target(args.output, image)  # before minutes of work
+    images.check_target(args.output, image, args.scale)  # before the work
     result = methods.upscale(_method(args), image, args.scale)
     images.write(args.output, result)
     height, width = result.shape[:2]
@@ -404,9 +404,10 @@ def _results_record(args) -> int:
     if args.method == "srcnn":
         models = checkpoints.names()
         if args.model:
-            if args.model not in models:
+            scales = models.get(args.model.removesuffix("+"))
+            if scales is None:
                 raise ValueError(f"model {args.model!r} is not known")
-            models = {args.model: models[args.model]}
+            models = {args.model: scales}
     plan = [("Set5", "y"), ("Set14", "y"), ("BSD200", "gray")]
     if args.method == "bicubic":
         plan.append(("BSD200", "y"))  # what later papers print

@@ -91,6 +91,7 @@ def measure(
 
 def _made_by(method: str, model: str | None, scale: int) -> dict:
     """What the row's numbers rest on: training minutes and device."""
+    model = model and model.removesuffix("+")
     if method != "srcnn" or model in checkpoints.OFFICIAL:
         return {"minutes": None, "device": None}
     card = checkpoints.read_card(checkpoints.locate(model, scale))
@@ -246,6 +247,12 @@ def _value(row: dict, metric: str, image: str | None) -> float:
     return next(i[metric] for i in row["images"] if i["name"] == image)
 
 
+def study(name: str) -> list[dict]:
+    """Rows of a recorded experiment, as its program in `benchmarks` wrote."""
+    file = datasets.data_folder() / "studies" / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def glance() -> dict[str, str]:
     """Substitutions for ``index.md``: ``results``, a table in Markdown."""
     lines = [
@@ -263,6 +270,13 @@ def glance() -> dict[str, str]:
             False,
         ),
         ("SRCNN 9-1-5 from 91 images, trained here", "srcnn", "9-1-5", False),
+        (
+            "SRCNN 9-5-5 from ImageNet, paper",
+            "srcnn",
+            "official/9-5-5-imagenet",
+            True,
+        ),
+        ("SRCNN 9-5-5 from 91 images, trained here", "srcnn", "9-5-5", False),
     ]
     for label, method, model, from_paper in entries:
         cells = []

@@ -140,9 +140,11 @@ def initialise(
     ----------
     how : ``"paper"``: Gaussian of σ = 0.001, biases zero (TPAMI section 3.3);
         ``"default"``: PyTorch's own (uniform within ±1/√fan-in);
-        ``"identity"``: as default, but one filter of each layer passes the
-        input on and the last layer reads that one only, so that the network
-        starts as bicubic interpolation, which its input already is.
+        ``"identity"``: one filter of each layer passes the input on and the
+        last layer reads that one only, so that the network starts as bicubic
+        interpolation, which its input already is. The other filters are as
+        default, but sum to zero: they answer detail, not brightness, which
+        would leave many of them silent, behind their ReLU, for good.
     generator : a torch.Generator, for reproducible weights.
 
     Returns
@@ -178,6 +180,9 @@ def initialise(
 
 
 def _start_as_identity(model: SRCNN) -> None:
+    for conv in model.convs[:-1]:
+        conv.weight -= conv.weight.mean((1, 2, 3), keepdim=True)
+        conv.bias.zero_()
     channels = range(model.architecture.channels)
     for conv in model.convs:
         centre = conv.kernel_size[0] // 2

@@ -4,6 +4,8 @@ Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural
 networks", 2024; ``torch.optim.Muon`` is the same for matrices.
 """
 
+from itertools import pairwise
+
 import torch
 
 from .models import SRCNN
@@ -22,6 +24,8 @@ def orthogonalise(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.t()
     x = wide / (wide.norm() + 1e-12)
+    # Powers of smaller numbers are denormal, which are slow on a CPU.
+    x = x.masked_fill(x.abs() < 1e-9, 0)
     for _ in range(iterations):
         gram = x @ x.t()
         x = 3.4445 * x + (2.0315 * gram @ gram - 4.775 * gram) @ x
@@ -51,6 +55,7 @@ class Muon(torch.optim.Optimizer):
             {"params": rest, "lr": 0.1 * step_size},
         ]
         super().__init__(groups, {})
+        self.convs = model.convs
 
     @torch.no_grad()
     def step(self) -> None:
@@ -81,3 +86,28 @@ class Muon(torch.optim.Optimizer):
         square = state["square"].lerp_(grad * grad, 1 - beta2)
         scale = (square / (1 - beta2**step)).sqrt_() + epsilon
         parameter.sub_(lr / (1 - beta**step) * (mean / scale))
+
+    @torch.no_grad()
+    def revive(self, generator: torch.Generator) -> int:
+        """Start silent filters anew; returns how many.
+
+        A filter that its ReLU silences for every sub-image gets no gradient
+        and stays as it is for ever. Once its momentum has faded it gets new
+        weights, and the next layer begins by ignoring it, so that the
+        network's answer is as before.
+
+        Source: G. Sokar et al., "The dormant neuron phenomenon in deep
+        reinforcement learning", ICML 2023.
+        """
+        count = 0
+        for conv, after in pairwise(self.convs):
+            momentum = self.state[conv.weight]["mean"].flatten(1).norm(dim=1)
+            silent = (momentum < 1e-5 * momentum.max()).nonzero().flatten()
+            for filter_ in silent.tolist():
+                fresh = torch.rand(conv.weight[0].shape, generator=generator)
+                fresh = (fresh - fresh.mean()) * 2 * fresh.numel() ** -0.5
+                conv.weight[filter_] = fresh
+                conv.bias[filter_] = 0
+                after.weight[:, filter_] = 0
+            count += len(silent)
+        return count

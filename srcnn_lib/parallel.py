@@ -1,8 +1,9 @@
 """Several processes that train as one, as ``torchrun`` starts them.
 
 Each process has the same weights and cuts its part of the same batch; the
-mean of their gradients is the gradient of the whole batch.  Process 0 alone
-prints, validates and writes.
+mean of their gradients is the gradient of the whole batch, but for rounding.
+(That grows as training goes on, just as it does where the sub-images of a
+batch come in another order.)  Process 0 alone prints, validates and writes.
 """
 
 import contextlib
@@ -19,10 +20,13 @@ PATIENCE = datetime.timedelta(hours=2)
 
 
 class World:
-    """All processes of a run; `rank` is this one's number of `size`."""
+    """All processes of a run; `rank` is this one's number of `size`.
 
-    def __init__(self, rank: int = 0, size: int = 1):
-        self.rank, self.size = rank, size
+    What they tell each other goes by `talk`, a group that needs no GPU.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, talk=None):
+        self.rank, self.size, self.talk = rank, size, talk
 
     def part(self, batch: int) -> slice:
         """This process's part of a batch of so many sub-images.
@@ -59,7 +63,7 @@ class World:
             return flag
         votes = torch.tensor(float(flag))
         with _lost_is_silent():
-            dist.all_reduce(votes)
+            dist.all_reduce(votes, group=self.talk)
         return bool(votes)
 
     def share(self, value):
@@ -68,7 +72,7 @@ class World:
             return value
         box = [value]
         with _lost_is_silent():
-            dist.broadcast_object_list(box, src=0)
+            dist.broadcast_object_list(box, src=0, group=self.talk)
         return box[0]
 
     @contextlib.contextmanager
@@ -88,7 +92,8 @@ class World:
             error = e
         errors: list = [None] * self.size
         with _lost_is_silent():
-            dist.all_gather_object(errors, error and str(error))
+            said = None if error is None else str(error)
+            dist.all_gather_object(errors, said, group=self.talk)
         if not any(message is not None for message in errors):
             return
         if self.rank:
@@ -97,6 +102,25 @@ class World:
             raise error
         rank = next(k for k, e in enumerate(errors) if e is not None)
         raise ValueError(f"process {rank}: {errors[rank]}")
+
+    @contextlib.contextmanager
+    def speaking(
+        self, silent: tuple[type[BaseException], ...]
+    ) -> Iterator[None]:
+        """An error of this process alone is said by it.
+
+        Parameters
+        ----------
+        silent : the errors that all have alike, and process 0 says.
+        """
+        try:
+            yield
+        except silent:
+            raise
+        except Exception:
+            if self.rank:
+                sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+            raise
 
 
 @contextlib.contextmanager
@@ -123,28 +147,12 @@ def join() -> Iterator[World]:
     here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     if torch.cuda.is_available() and torch.cuda.device_count() >= here:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "cpu:gloo,cuda:nccl"
+        backend = "cpu:gloo,cuda:nccl"  # with --device cpu Gloo all the same
     with _lost_is_silent():
         dist.init_process_group(backend, timeout=PATIENCE)
+        talk = dist.new_group(backend="gloo", timeout=PATIENCE)
     try:
-        yield World(dist.get_rank(), size)
+        yield World(dist.get_rank(), size, talk)
     finally:
         with contextlib.suppress(RuntimeError):
             dist.destroy_process_group()
-
-
-@contextlib.contextmanager
-def speaking(silent: tuple[type[BaseException], ...]) -> Iterator[None]:
-    """An error of this process alone is said by it.
-
-    Parameters
-    ----------
-    silent : the errors that all have alike, and process 0 says.
-    """
-    try:
-        yield
-    except silent:
-        raise
-    except Exception:
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-        raise

@@ -37,8 +37,9 @@ from .resize import imresize
 #: Pictures in a round, the sub-images that are drawn per picture of a round,
 #: and the width in pixels of what is cut out of a picture.
 ROUND, PER_PICTURE, CROP = 256, 64, 192
-#: Bytes of pictures, at 8 a pixel, up to which all are kept in memory.
-MEMORY = 400_000_000
+#: Bytes of pictures, at 8 a pixel, up to which all are kept in memory; what
+#: is made of them takes some times as much.
+MEMORY = 250_000_000
 #: Larger pictures are left out: each worker decodes one at a time, whole.
 MEGAPIXELS = 50
 #: Indexes of so many pictures are kept in the cache.
@@ -434,7 +435,8 @@ class Rounds:
     zoom : the smallest size that pictures are shrunk to, in tenths of which
         each crop takes one at random.
     last : the number of the last round that will be asked for.
-    workers : how many processes; by default half the cores, at most four.
+    workers : how many processes; by default half the cores that fall to this
+        process, at most four.
 
     Use it as a context manager: at its end the workers end.  They also end
     when this process does, however that happens, as their pipe then closes.
@@ -455,7 +457,9 @@ class Rounds:
         self.pictures, self.numbers = pictures, numbers
         self.scale, self.seed, self.last = scale, seed, last
         self.crop, self.zoom = max(CROP, size + scale), zoom
-        self.count = workers or max(1, min(4, (os.cpu_count() or 1) // 2))
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of torchrun
+        cores = (os.cpu_count() or 1) // here
+        self.count = workers or max(1, min(4, cores // 2))
         self.workers: list[subprocess.Popen] = []
         self.asked: int | None = None
         self.order: tuple[int, np.ndarray] | None = None

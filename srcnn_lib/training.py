@@ -32,7 +32,7 @@ from .images import luma, modcrop
 from .methods.bicubic import bicubic
 from .models import INITIALISATIONS, SRCNN, Architecture, choose_device, initialise
 from .muon import Muon
-from .parallel import World, speaking
+from .parallel import World
 from .resize import imresize
 from .streaming import Pictures, StreamError, pair
 
@@ -87,6 +87,8 @@ class Config:
         weights, which is what is kept; 0 keeps the last weights.
     init : see `models.initialise`; or our weights to start from, by name
         and scale, such as ``"9-5-5_x3"``, or a .safetensors file.
+    revive : steps from one look for filters that have fallen silent to the
+        next, while steps are large; Muon starts such anew. 0: never.
     seed : of the initial weights and of every batch.
     validate_every : steps between validations, 0 for the end only.
     """
@@ -105,6 +107,7 @@ class Config:
     warmup: int = 200
     average: float = 0.999
     init: str = "identity"
+    revive: int = 0
     seed: int = 0
     validate_every: int = 1_000
 
@@ -154,13 +157,15 @@ PRESETS = {
         sampling="importance",
         warmup=100,
         average=0.995,
+        revive=500,
         validate_every=100,
     ),
     "full": Config(
-        steps=80_000,
+        steps=60_000,
         sampling="importance",
         zoom=0.6,
         warmup=500,
+        revive=500,
         validate_every=5_000,
     ),
     "paper": Config(
@@ -309,19 +314,20 @@ class SubImages:
             self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
         ):
             here = slice(offset, offset + height * width)
-            error = (self.input[here] - self.label[here]).square()
-            error = error.view(1, height, width)
+            error = (self.input[here] - self.label[here]).cpu().double()
+            error = error.square().view(height, width)
             error = error[
-                :,
                 self.border : height - self.border,
                 self.border : width - self.border,
             ]
-            mean = F.avg_pool2d(error, (inner, 1), 1)  # rows, then columns
-            mean = F.avg_pool2d(mean, (1, inner), 1)
-            errors.append(mean.flatten().sqrt().cpu())
-        error = torch.cat(errors).double() + 1e-12
-        share = IMPORTANT / error.sum() * error
-        return (share + (1 - IMPORTANT) / self.places).cumsum(0)
+            # Sums of all windows, as differences of sums from the corner.
+            total = F.pad(error.cumsum(0).cumsum(1), (1, 0, 1, 0))
+            window = total[inner:] - total[:-inner]
+            window = window[:, inner:] - window[:, :-inner]
+            errors.append(window.clamp_min(0).sqrt().flatten())
+        error = torch.cat(errors).add_(1e-12)
+        share = error.mul_(IMPORTANT / error.sum())  # in place: it is large
+        return share.add_((1 - IMPORTANT) / self.places).cumsum_(0)
 
     def _cut_at(self, place: torch.Tensor, symmetry: torch.Tensor):
         """Cut at positions counted through all pictures."""
@@ -519,13 +525,17 @@ class _Supply:
 
     def _stream(self, pictures: Pictures, numbers: np.ndarray) -> None:
         c = self.config
+        chosen = []
         if datasets.available("BSDS500-val"):
             found = datasets.load("BSDS500-val")
             chosen = [k for k in found if not pictures.hold(found.paths[k])]
+        if chosen:
             validation = (found[k] for k in chosen)
             self.validated_on = f"BSDS500 val ({len(chosen)})"
         else:
             numbers, held_out = pictures.hold_out(numbers)
+            if not len(numbers):
+                raise TrainingError("training needs at least two pictures")
             validation = (image for _, image in pictures.load(held_out))
             self.validated_on = (
                 f"{len(held_out)} held-out training pictures"
@@ -639,7 +649,7 @@ def train(
     # What these are is the same in every process.
     alike = (TrainingError, StreamError, KeyboardInterrupt)
     try:
-        with speaking(alike):
+        with world.speaking(alike):
             loop.run(paths, progress and world.rank == 0)
     finally:
         supply.close()
@@ -1069,6 +1079,13 @@ class _Loop:
             return False
         return step == self.config.steps or bool(every and step % every == 0)
 
+    def _revival_is_due(self, factor: float) -> bool:
+        """Early enough that new filters still have time to learn."""
+        step, every = self.state.step, self.config.revive
+        late = factor < 0.3
+        muon = self.config.optimiser == "muon"
+        return bool(every and muon and step and step % every == 0 and not late)
+
     def _step(self) -> torch.Tensor:
         state = self.state
         inputs, labels, weights = next(self.batches)
@@ -1081,6 +1098,9 @@ class _Loop:
         loss.backward()
         self.world.average([p.grad for p in state.model.parameters()])
         state.optimiser.step()
+        if self._revival_is_due(factor):
+            generator = torch.Generator().manual_seed(state.step)
+            state.optimiser.revive(generator)
         if self.config.average:
             state.update_average()
         state.step += 1

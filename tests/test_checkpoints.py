@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import pickle
+import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -286,6 +289,39 @@ def test_mat_files_that_are_not_the_authors(tmp_path):
         assert "not the authors' weights" in refused(path)
     write_mat(path, w1, w2, w3, biases=(4, 2, 1))
     assert "not the authors' weights" in refused(path)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path):
+    """A MATLAB function among the weights, and pickles under all names."""
+    sprung = tmp_path / "sprung"
+
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (sprung,)
+
+    def element(kind, data):
+        return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    def array(kind, shape, name, content):
+        flags = element(6, struct.pack("<II", kind, 0))
+        shape = element(5, struct.pack("<2i", *shape))
+        return element(14, flags + shape + element(1, name) + content)
+
+    path = tmp_path / "m.mat"
+    w1, w2, w3 = np.ones((25, 4)), np.ones((4, 9, 3)), np.ones((3, 25))
+    write_mat(path, w1, w2, w3)
+    source = f"system('touch {sprung}')".encode()
+    text = array(4, (1, len(source)), b"", element(16, source))
+    function = array(16, (1, 1), b"weights_conv1", text)
+    path.write_bytes(path.read_bytes() + function)  # the last one counts
+    assert "not the authors' weights" in refused(path)
+    for name in ("m.mat", "m.safetensors"):
+        path = tmp_path / name
+        path.write_bytes(pickle.dumps(Trap()))
+        refused(path)
+        torch.save(Trap(), path)
+        refused(path)
+    assert not sprung.exists()
 
 
 # Exports -------------------------------------------------------------------

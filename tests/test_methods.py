@@ -328,3 +328,27 @@ def test_values_beyond_the_range_are_clipped_not_wrapped(photograph):
             lambda y, s, shift=shift: bicubic(y, s) + shift, photograph[..., 0], 2
         )
         assert (out == value).all()
+
+
+def test_self_ensemble_is_the_mean_of_eight():
+    """Of a method that shifts by a row: the shifts go to all four sides."""
+
+    def shift(lr_y, scale):
+        return np.roll(bicubic(lr_y, scale), 1, axis=0)
+
+    lr_y = np.random.default_rng(5).random((6, 9))
+    still = bicubic(lr_y, 2)
+    sides = [np.roll(still, n, axis) for n in (1, -1) for axis in (0, 1)]
+    ensemble = methods.SelfEnsemble(shift)(lr_y, 2)
+    assert ensemble.shape == (12, 18)
+    assert np.allclose(ensemble, np.mean(sides, axis=0), atol=1e-9)
+
+
+def test_a_plus_behind_the_model_is_a_self_ensemble():
+    plus = methods.get("srcnn", model="9-1-5+", scale=3, device="cpu")
+    assert isinstance(plus, methods.SelfEnsemble)
+    lr_y = np.random.default_rng(6).random((8, 8))
+    turned = plus(np.rot90(lr_y), 3)
+    assert np.allclose(turned, np.rot90(plus(lr_y, 3)), atol=1e-6)
+    alone = plus.method(lr_y, 3)
+    assert np.abs(plus(lr_y, 3) - alone).max() > 1e-4

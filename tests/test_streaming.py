@@ -1,5 +1,6 @@
 """Folders of any size: the index, the rounds, and the workers that read them."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
-from srcnn_lib import datasets, images, streaming
+from srcnn_lib import cli, datasets, images, streaming, training
 from srcnn_lib.streaming import (
     PER_PICTURE,
     Pictures,
@@ -381,3 +384,149 @@ def test_sub_images_of_a_round_are_spread_over_its_pictures():
     """So that reading keeps up with training, and no crop is worn out."""
     windows = (streaming.CROP // 33) ** 2
     assert windows < PER_PICTURE < 4 * windows
+
+
+# Training ------------------------------------------------------------------
+
+STEM = "3-1-3_4-4_x3"
+RECIPE = ["--scale", "3", "--arch", "3-1-3_4-4", "--device", "cpu"]
+
+
+def command(folder, out, *more):
+    options = ["--images", folder, "--out", out, *more]
+    return ["train", *RECIPE, *map(str, options)]
+
+
+def same_weights(a, b):
+    a, b = (load_file(folder / f"{STEM}.safetensors") for folder in (a, b))
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """No data beside it, and no network."""
+    monkeypatch.delenv("SRCNN_DATA", raising=False)
+    monkeypatch.setenv("SRCNN_OFFLINE", "1")
+
+
+def stop_at(steps, monkeypatch):
+    """Ctrl-C at each of these steps, in turn."""
+    original, left = training._Loop._step, list(steps)
+
+    def pressed(loop):
+        if left and loop.state.step == left[0]:
+            left.pop(0)
+            raise KeyboardInterrupt
+        return original(loop)
+
+    monkeypatch.setattr(training._Loop, "_step", pressed)
+
+
+@pytest.mark.usefixtures("alone", "one_thread")
+@pytest.mark.parametrize("sampling", ["importance", "grid"])
+def test_a_streamed_run_resumes_bit_for_bit(
+    school, tmp_path, monkeypatch, capsys, sampling
+):
+    """28 pictures, 64 a round, 10 steps a round: each is over two epochs."""
+    monkeypatch.setattr(streaming, "MEMORY", 0)
+    monkeypatch.setattr(streaming, "PER_PICTURE", 5)
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    options = ["--steps", 35, "--batch", 32, "--sampling", sampling, "--zoom", 0.8]
+    assert cli.main(command(school, whole, *options)) == 0
+    stop_at([4, 10, 27, 29], monkeypatch)  # within and between rounds
+    for _ in range(4):
+        assert cli.main(command(school, out, *options, "--resume")) == 130
+    assert cli.main(command(school, out, *options, "--resume")) == 0
+    assert same_weights(whole, out)
+    assert "9 of 39 pictures were left out" in capsys.readouterr().err
+    for folder in (whole, out):
+        listed = (folder / f"{STEM}_skipped.txt").read_text().splitlines()
+        assert len(listed) == len(BAD) + 1
+        found = dict(line.split(": ", 1) for line in listed)
+        for name, said in BAD.items():
+            assert said in found[str(school / name)]
+        assert "damaged" in found[str(school / "c" / "cut.jpg")]
+        card = json.loads((folder / f"{STEM}.json").read_text("utf-8"))
+        assert card["reading"] == "streamed, 64 pictures for 10 steps"
+        assert card["training_images"] == f"{school} (27)"
+        assert card["validation_images"] == "4 held-out training pictures"
+        assert card["skipped"] == 9
+
+
+@pytest.mark.usefixtures("alone", "one_thread")
+def test_a_small_folder_is_trained_on_whole(school, tmp_path, capsys):
+    assert cli.main(command(school, tmp_path / "out", "--steps", 2)) == 0
+    assert "9 of 39 pictures were left out" in capsys.readouterr().err
+    card = json.loads((tmp_path / "out" / f"{STEM}.json").read_text("utf-8"))
+    assert card["reading"] == "in memory"
+    assert card["training_images"] == f"{school} (27)"
+    listed = (tmp_path / "out" / f"{STEM}_skipped.txt").read_text()
+    assert listed.count("\n") == 9 and "cut.jpg: the picture is damaged" in listed
+
+
+def memory_of_family(pid):
+    """Bytes in use by a process and its children."""
+    total = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                facts = (entry / "status").read_text()
+            except OSError:
+                continue
+            fields = dict(x.split(":\t", 1) for x in facts.splitlines() if ":\t" in x)
+            if entry.name == str(pid) or fields["PPid"].strip() == str(pid):
+                total += int(fields.get("VmRSS", "0").split()[0]) * 1024
+    return total
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.usefixtures("alone", "one_thread")
+def test_twenty_thousand_pictures(tmp_path, photograph, monkeypatch):
+    """Less than 2 GB of memory; 300 of them are no pictures."""
+    here, kinds = tmp_path / "big", []
+    for k in range(10):
+        path = tmp_path / f"{k}.jpg"
+        images.write(path, photograph[10 * k : 10 * k + 120, 20 * k : 20 * k + 160])
+        kinds.append(path.read_bytes())
+    for folder in range(100):
+        (here / f"n{folder:03}").mkdir(parents=True)
+        for k in range(200):
+            blob = kinds[(folder + k) % 10]
+            if k in (50, 150):  # no such thing, or cut in the middle
+                blob = b"hello" if k == 50 else blob[: len(blob) // 2]
+            (here / f"n{folder:03}" / f"{k}.jpg").write_bytes(blob)
+
+    monkeypatch.setattr(streaming, "ROUND", 256)  # as in the child
+    out, again = tmp_path / "out", tmp_path / "again"
+    options = ["--steps", 150, "--batch", 256, "--optimiser", "sgd"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "srcnn_lib", *command(here, out, *options)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    most = 0
+    while child.poll() is None:
+        most = max(most, memory_of_family(child.pid))
+        time.sleep(0.05)
+    said = child.stdout.read().decode()
+    child.stdout.close()
+    assert child.returncode == 0, said
+    assert 100e6 < most < 2e9, most
+    listed = (out / f"{STEM}_skipped.txt").read_text().splitlines()
+    unread = [line for line in listed if "50.jpg: not a picture" in line]
+    cut = [line for line in listed if "150.jpg: the picture is damaged" in line]
+    assert len(unread) == 100 and len(cut) > 0
+    assert len(unread) + len(cut) == len(listed)
+    assert f"{len(listed)} of 20000 pictures were left out" in said
+    card = json.loads((out / f"{STEM}.json").read_text("utf-8"))
+    assert card["reading"] == "streamed, 256 pictures for 64 steps"
+    assert card["validation_images"] == "100 held-out training pictures"
+    assert card["training_images"] == f"{here} (19800)"
+
+    # The index is not made again, and a stop within a round changes nothing.
+    monkeypatch.setattr(streaming, "_header", None)
+    stop_at([100], monkeypatch)
+    assert cli.main(command(here, again, *options)) == 130
+    assert cli.main(command(here, again, *options, "--resume")) == 0
+    assert same_weights(out, again)

@@ -47,6 +47,7 @@ def get(
     ----------
     name : one of `NAMES`.
     model : for ``"srcnn"``: see `checkpoints.load`; 9-1-5 where not given.
+        With a plus behind it, as in ``"9-5-5+"``, it is a `SelfEnsemble`.
     scale : the magnification that `model` is for.
     device : for ``"srcnn"``: auto, cpu or cuda.
 
@@ -62,9 +63,31 @@ def get(
         from .. import checkpoints
         from .srcnn import SRCNNMethod
 
-        network = checkpoints.load(model or "9-1-5", scale)
-        return SRCNNMethod(network, device)
+        model = model or "9-1-5"
+        network = checkpoints.load(model.removesuffix("+"), scale)
+        method = SRCNNMethod(network, device)
+        return SelfEnsemble(method) if model.endswith("+") else method
     raise ValueError(f"method must be one of {', '.join(NAMES)}, not {name!r}")
+
+
+class SelfEnsemble:
+    """Another method, as the mean over the eight symmetries of the square.
+
+    The input is turned and flipped, each result turned and flipped back: eight
+    times the work, and other numbers than the method's own.
+    """
+
+    def __init__(self, method: Method):
+        self.method = method
+
+    def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
+        results = []
+        for turns in range(4):
+            for flip in (1, -1):
+                seen = np.rot90(lr_y, turns)[:, ::flip]
+                result = self.method(np.ascontiguousarray(seen), scale)
+                results.append(np.rot90(result[:, ::flip], -turns))
+        return np.mean(results, axis=0)
 
 
 def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
