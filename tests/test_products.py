@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from srcnn_lib import products
-from srcnn_lib.models import SRCNN
+from srcnn_lib import datasets, products
+from srcnn_lib.models import SRCNN, initialise
 from srcnn_lib.muon import Muon, orthogonalise
+from srcnn_lib.training import SubImages
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,43 @@ def test_muon_is_pytorchs_for_the_filters_and_adam_for_the_rest():
     assert torch.allclose(
         ours.convs[-1].weight, theirs.convs[-1].weight, atol=1e-6
     )
+
+
+def test_a_silent_filter_is_revived_and_the_answer_kept():
+    generator = torch.Generator().manual_seed(4)
+    model = initialise(SRCNN((5, 1, 3), (6, 5)), "identity", generator)
+    optimiser = Muon(model, 0.0)
+    with torch.no_grad():  # all are read, but two are behind their ReLU
+        for conv in model.convs[1:]:
+            conv.weight.normal_(0, 0.1, generator=generator)
+        model.convs[0].bias[3] = -100
+        model.convs[1].bias[2] = -100
+    y = torch.rand(8, 1, 15, 15, generator=generator)
+    for _ in range(3):
+        optimiser.zero_grad()
+        (model(y, "valid") ** 2).mean().backward()
+        optimiser.step()
+    before = model(y, "valid")
+    assert optimiser.revive(generator) == 2
+    assert torch.allclose(model(y, "valid"), before, atol=1e-6)
+    maps = torch.relu(model.convs[0](y))
+    assert (maps.amax((0, 2, 3)) > 0).all()
+    assert (torch.relu(model.convs[1](maps)).amax((0, 2, 3)) > 0).all()
+    with torch.no_grad():
+        for conv in model.convs[1:]:
+            conv.weight.add_(0.01)  # the new ones are read again
+    (model(y, "valid") ** 2).mean().backward()
+    optimiser.step()
+    assert optimiser.revive(generator) == 0
+
+
+def test_the_usual_start_leaves_no_filter_silent():
+    """Sub-images of a photograph; PyTorch's start silences many."""
+    picture = next(iter(datasets.load("demo-train").values()))
+    y = SubImages([picture], 3, 33, 6).draw(64, torch.Generator())[0]
+    silent = {}
+    for how in ("default", "identity"):
+        model = initialise(SRCNN(), how, torch.Generator().manual_seed(0))
+        maps = torch.relu(model.convs[0](y))
+        silent[how] = int((maps.amax((0, 2, 3)) == 0).sum())
+    assert silent["default"] > silent["identity"] == 0
