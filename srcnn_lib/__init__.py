@@ -4,8 +4,8 @@ One module per idea; the lower ones never import the upper ones::
 
     images  resize  metrics  datasets        pictures and how they are measured
     models  checkpoints  methods             the networks and their rivals
-    products  muon  streaming  parallel      what training consists of,
-    training                                 and training itself
+    streaming  subimages  products  muon     what training consists of,
+    parallel  graphs  training               and training itself
     evaluation  paper  ledger                the experiments
     plots  cli  colab                        what pages and people use
 

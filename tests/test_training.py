@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from srcnn_lib import checkpoints, datasets, evaluation, images, training
+from srcnn_lib import checkpoints, datasets, evaluation, images, subimages, training
 from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
@@ -175,7 +175,7 @@ def test_importance_sampling_is_fair_and_steadier(pictures):
     inputs, labels, weights = sub_images.draw_important(20_000, seeded())
     fair = weights * errors(inputs, labels)
     assert weights.mean().item() == pytest.approx(1, abs=0.02)
-    assert weights.max().item() <= 1 / (1 - training.IMPORTANT) + 1e-4
+    assert weights.max().item() <= 1 / (1 - subimages.IMPORTANT) + 1e-4
     error = fair.std() / len(fair) ** 0.5 + plain.std() / len(plain) ** 0.5
     assert abs(fair.mean() - plain.mean()) < 4 * error
     assert fair.std() < 0.7 * plain.std()

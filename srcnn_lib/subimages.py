@@ -1,0 +1,276 @@
+"""What training sees: sub-images to learn from, pictures to judge by.
+
+The pictures lie on the device as two long vectors, the bicubic input and the
+ground truth.  A sub-image is a set of positions in them, so that cutting,
+turning and flipping a whole batch is one indexing operation.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .images import luma, modcrop
+from .methods.bicubic import bicubic
+from .resize import imresize
+from .streaming import pair
+
+
+class TrainingError(RuntimeError):
+    """Training can't start or go on; the message says why."""
+
+
+#: Share of the sub-images that importance sampling draws by their error.
+IMPORTANT = 0.7
+
+
+class SubImages:
+    """Training pictures on the device, ready to be cut into sub-images.
+
+    Parameters
+    ----------
+    images : uint8 pictures of any sizes, grey or RGB; or what
+        `streaming.pair` has made of them.
+    scale : magnification; each luma is mod-cropped, shrunk and enlarged by
+        the protocol's ``imresize``.
+    size : width of a sub-image; smaller pictures are left out.
+    border : pixels that the network loses on each side: the label is that
+        much smaller than the input.
+    stride : of the paper's grid.
+
+    Raises
+    ------
+    TrainingError : when no picture is large enough.
+    """
+
+    def __init__(
+        self,
+        images: Iterable[np.ndarray],
+        scale: int,
+        size: int,
+        border: int,
+        stride: int = 14,
+        device: torch.device | str = "cpu",
+    ):
+        pairs = (
+            image if isinstance(image, tuple) else pair(image, scale)
+            for image in images
+        )
+        inputs, labels, offsets, shapes = [], [], [], []
+        total = 0
+        for lr_wide, hr_y in pairs:
+            if min(hr_y.shape) < size:
+                continue
+            inputs.append(lr_wide.ravel())
+            labels.append(hr_y.ravel())
+            offsets.append(total)
+            shapes.append(hr_y.shape)
+            total += hr_y.size
+        if not shapes:
+            raise TrainingError(
+                f"no training picture is as large as {size}×{size} pixels"
+            )
+
+        def on_device(arrays):
+            return torch.from_numpy(np.concatenate(arrays)).to(device)
+
+        self.input, self.label = on_device(inputs), on_device(labels)
+        self.size, self.border, self.stride = size, border, stride
+        self.device = torch.device(device)
+        self.offsets = torch.tensor(offsets)
+        self.heights, self.widths = torch.tensor(shapes).T
+        self.ends = torch.cumsum(
+            (self.heights - size + 1) * (self.widths - size + 1), 0
+        )
+        self.places = int(self.ends[-1])
+        self.windows = _symmetries(size).to(device)  # (8, size, size, 2)
+
+    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """First pixel and picture width of every sub-image of the grid.
+
+        Two int64 tensors (N,): 21,884 for the 91 images at x3, 33×33 pixels
+        and stride 14, where the paper says "roughly 24,800".
+        """
+        starts, widths = [], []
+        for offset, height, width in zip(
+            self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
+        ):
+            rows = torch.arange(0, height - self.size + 1, self.stride)
+            columns = torch.arange(0, width - self.size + 1, self.stride)
+            start = offset + rows[:, None] * width + columns
+            starts.append(start.flatten())
+            widths.append(torch.full((start.numel(),), width))
+        return torch.cat(starts), torch.cat(widths)
+
+    def draw(
+        self,
+        batch: int,
+        generator: torch.Generator,
+        part: Callable[[int], slice] = slice,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sub-images from anywhere, each in one of the eight symmetries.
+
+        Every position in every picture is equally likely.  Returns what
+        `cut` returns, of that part of the batch.
+        """
+        place = torch.randint(self.places, (batch,), generator=generator)
+        symmetry = torch.randint(8, (batch,), generator=generator)
+        return self._cut_at(place[part(batch)], symmetry[part(batch)])
+
+    def draw_important(
+        self,
+        batch: int,
+        generator: torch.Generator,
+        part: Callable[[int], slice] = slice,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sub-images, those more often that bicubic interpolation gets wrong.
+
+        With `IMPORTANT` the probability of a position is in proportion to
+        the input's root mean squared error there, else all are equally
+        likely.  Returns input and label as `cut` does, and weights (B,) that
+        make up for it: the weighted mean over many draws is the mean over
+        all positions, but fewer draws come near it.
+        """
+        chance = torch.rand(batch, generator=generator, dtype=torch.float64)
+        symmetry = torch.randint(8, (batch,), generator=generator)
+        chance, symmetry = chance[part(batch)], symmetry[part(batch)]
+        place = torch.searchsorted(self._likely, chance, right=True)
+        place.clamp_(max=self.places - 1)
+        before = torch.where(place > 0, self._likely[place - 1], 0)
+        weight = 1 / (self.places * (self._likely[place] - before))
+        weight = weight.float().to(self.device)
+        return *self._cut_at(place, symmetry), weight
+
+    @functools.cached_property
+    def _likely(self) -> torch.Tensor:
+        """(places,) probability of a position or one before it, float64."""
+        inner = self.size - 2 * self.border
+        errors = []
+        for offset, height, width in zip(
+            self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
+        ):
+            here = slice(offset, offset + height * width)
+            error = (self.input[here] - self.label[here]).cpu().double()
+            error = error.square().view(height, width)
+            error = error[
+                self.border : height - self.border,
+                self.border : width - self.border,
+            ]
+            # Sums of all windows, as differences of sums from the corner.
+            total = F.pad(error.cumsum(0).cumsum(1), (1, 0, 1, 0))
+            window = total[inner:] - total[:-inner]
+            window = window[:, inner:] - window[:, :-inner]
+            errors.append(window.clamp_min(0).sqrt().flatten())
+        error = torch.cat(errors).add_(1e-12)
+        share = error.mul_(IMPORTANT / error.sum())  # in place: it is large
+        return share.add_((1 - IMPORTANT) / self.places).cumsum_(0)
+
+    def _cut_at(self, place: torch.Tensor, symmetry: torch.Tensor):
+        """Cut at positions counted through all pictures."""
+        picture = torch.searchsorted(self.ends, place, right=True)
+        columns = self.widths[picture] - self.size + 1
+        rows = self.heights[picture] - self.size + 1
+        place = place - (self.ends[picture] - rows * columns)
+        width = self.widths[picture]
+        start = place // columns * width + place % columns
+        return self.cut(self.offsets[picture] + start, width, symmetry)
+
+    def cut(
+        self,
+        start: torch.Tensor,
+        width: torch.Tensor,
+        symmetry: torch.Tensor | int = 0,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut sub-images.
+
+        Parameters
+        ----------
+        start, width : (B,) first pixel and picture width, as from `grid`.
+        symmetry : (B,) in 0…7; 0 leaves the sub-image as it is.
+
+        Returns
+        -------
+        input (B, 1, size, size) and label (B, 1, size - 2·border, …), 0…1.
+        """
+        start, width = start.to(self.device), width.to(self.device)
+        if not isinstance(symmetry, int):
+            symmetry = symmetry.to(self.device)
+        window = self.windows[symmetry]  # (B, size, size, 2)
+        index = (
+            start[:, None, None]
+            + window[..., 0] * width[:, None, None]
+            + window[..., 1]
+        )
+        inner = slice(self.border, self.size - self.border)
+        label = self.label[index[:, inner, inner]]
+        return self.input[index][:, None], label[:, None]
+
+
+def _symmetries(size: int) -> torch.Tensor:
+    """Row and column of each pixel in the 8 turns and flips of a square."""
+    rows, columns = torch.meshgrid(
+        torch.arange(size), torch.arange(size), indexing="ij"
+    )
+    square = torch.stack([rows, columns], dim=-1)
+    turned = [torch.rot90(square, k) for k in range(4)]
+    return torch.stack([*turned, *(t.flip(1) for t in turned)])
+
+
+class Validation:
+    """Mean PSNR on pictures that are neither trained on nor test pictures.
+
+    Parameters
+    ----------
+    images : uint8 pictures; of each the middle `size` pixels are used, so
+        that those of one size are measured in one batch.
+    scale : magnification, and the border left out.
+
+    Raises
+    ------
+    TrainingError : when no picture is larger than its two borders.
+    """
+
+    def __init__(self, images, scale: int, size: int = 168, device="cpu"):
+        self.scale = scale
+        groups: dict[tuple[int, int], list] = {}
+        for image in images:
+            hr_y = _middle(modcrop(luma(image), scale), size - size % scale)
+            if min(hr_y.shape) <= 2 * scale:
+                continue
+            lr_y = imresize(hr_y / 255.0, 1 / scale)
+            pair = np.stack([bicubic(lr_y, scale), hr_y])
+            groups.setdefault(hr_y.shape, []).append(pair)
+        self.groups = [
+            torch.from_numpy(np.stack(g).astype(np.float32)).to(device)
+            for g in groups.values()
+        ]  # each (B, 2, H, W): bicubic in 0…1, ground truth in 0…255
+        if not self.groups:
+            raise TrainingError(
+                f"no validation picture is larger than {2 * scale} pixels"
+            )
+
+    def bicubic_db(self) -> float:
+        """PSNR of the input itself."""
+        return self.psnr_db(lambda y: y)
+
+    @torch.no_grad()
+    def psnr_db(self, network: Callable) -> float:
+        """Mean PSNR in dB, by the protocol's clip, rounding and border."""
+        values = []
+        for group in self.groups:
+            # In slices: 64 feature maps of a whole group would be large.
+            for part in group.split(8):
+                sr = network(part[:, :1]).clamp(0, 1)[:, 0]
+                error = torch.floor(sr * 255 + 0.5) - part[:, 1]
+                s = self.scale
+                mse = (error[:, s:-s, s:-s] ** 2).mean(dim=(1, 2))
+                values.append(10 * torch.log10(255**2 / mse))
+        return torch.cat(values).mean().item()
+
+
+def _middle(image: np.ndarray, size: int) -> np.ndarray:
+    top = max(0, (image.shape[0] - size) // 2)
+    left = max(0, (image.shape[1] - size) // 2)
+    return image[top : top + size, left : left + size]
