@@ -291,6 +291,7 @@ def test_mat_files_that_are_not_the_authors(tmp_path):
     assert "not the authors' weights" in refused(path)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate variable")
 def test_nothing_in_a_file_is_executed(tmp_path):
     """A MATLAB function among the weights, and pickles under all names."""
     sprung = tmp_path / "sprung"

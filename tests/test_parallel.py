@@ -105,7 +105,7 @@ def test_as_one_process_with_the_same_batch(tmp_path, run, count, recipe):
     "options, said",
     [
         (["--batch", "16"], "16 can't be shared by 3 processes; take --batch 15 or 18"),
-        (["--images", "nowhere"], "nowhere: no such folder"),
+        (["--batch", "15", "--images", "nowhere"], "nowhere: no such folder"),
     ],
 )
 def test_an_error_is_said_once(tmp_path, run, options, said):
