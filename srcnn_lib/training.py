@@ -553,6 +553,7 @@ class _State:
         """The network to keep: averaged weights, or the last ones."""
         return self.average if self.config.average else self.model
 
+    @torch.no_grad()
     def update_average(self) -> None:
         # The first steps weigh little, or the start would linger.
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))
