@@ -323,7 +323,8 @@ def test_a_worker_that_ends_is_an_error_in_one_line(school):
 
 
 CHILD = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
 from srcnn_lib.streaming import Pictures, Rounds, index_folder
 pictures = Pictures([index_folder(sys.argv[1])])
 pictures.leave_out_small(33, 3)
