@@ -137,7 +137,7 @@ class Config:
 
 #: Recipes by name.  `paper` is the authors' solver, whose 8·10⁸ sub-images
 #: are 6,250,000 batches; `quick` takes seconds on two cores, `full` made the
-#: weights of this book.
+#: weights of this book, some in fewer steps: see their cards.
 PRESETS = {
     "quick": Config(
         steps=2_000,

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 import torch
 
-from srcnn_lib import datasets
+from srcnn_lib import datasets, images
 from tools.notebooks import pages
 
 
@@ -56,3 +56,17 @@ def register(monkeypatch):
         monkeypatch.setenv("SRCNN_DATA", str(folder.parent))
 
     return register
+
+
+@pytest.fixture
+def school(tmp_path, monkeypatch):
+    """A folder of training pictures; no data and no network beside it."""
+    monkeypatch.delenv("SRCNN_DATA", raising=False)
+    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SRCNN_OFFLINE", "1")
+    here = tmp_path / "school"
+    here.mkdir()
+    photographs = datasets.load("demo-train")
+    for name in photographs:
+        images.write(here / f"{name}.png", photographs[name][100:180, 100:190])
+    return here

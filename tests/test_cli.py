@@ -476,20 +476,6 @@ def test_ctrl_c_in_any_command(small_set, srcnn, monkeypatch):
 # train ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def school(tmp_path, monkeypatch):
-    """A folder of training pictures; no data and no network beside it."""
-    monkeypatch.delenv("SRCNN_DATA", raising=False)
-    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SRCNN_OFFLINE", "1")
-    here = tmp_path / "school"
-    here.mkdir()
-    photographs = datasets.load("demo-train")
-    for name in photographs:
-        images.write(here / f"{name}.png", photographs[name][100:180, 100:190])
-    return here
-
-
 TRAIN = ["train", "--scale", 3, "--arch", "3-1-3_4-4", "--device", "cpu"]
 
 

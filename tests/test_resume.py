@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from srcnn_lib import checkpoints, cli, datasets, images, training
+from srcnn_lib import checkpoints, cli, images, training
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = [sys.executable, "-m", "srcnn_lib"]
@@ -29,18 +29,6 @@ TRAIN = ["train", "--scale", "3", "--arch", "3-1-3_4-4", "--device", "cpu"]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def school(tmp_path, monkeypatch):
-    """A folder of training pictures; no data and no network beside it."""
-    monkeypatch.delenv("SRCNN_DATA", raising=False)
-    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SRCNN_OFFLINE", "1")
-    here = tmp_path / "school"
-    here.mkdir()
-    photographs = datasets.load("demo-train")
-    for name in photographs:
-        images.write(here / f"{name}.png", photographs[name][100:180, 100:190])
-    return here
 
 
 @pytest.fixture
