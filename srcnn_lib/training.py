@@ -406,6 +406,8 @@ def train(
         "config": dataclasses.asdict(config),
         "history": state.history,
     }
+    if state.began_with is not None:
+        card["began_with"] = state.began_with
     if world.rank == 0:
         card["validation_bicubic_db"] = round(measure.bicubic_db(), 3)
         card["validation_psnr_db"] = round(state.history[-1]["psnr_db"], 3)
@@ -430,20 +432,31 @@ def _zoomed(
             yield imresize(image, tenth / 10) if tenth < 10 else image
 
 
-def _start(architecture: Architecture, init: str, generator) -> SRCNN:
-    """New weights, or those of another training."""
+def _start(
+    architecture: Architecture, init: str, generator
+) -> tuple[SRCNN, dict | None]:
+    """New weights; or those of another training, and their card.
+
+    The card's history is left out; where its weights too began with others,
+    it has their card in turn, so that no step of a chain goes uncounted.
+    """
     if init in INITIALISATIONS:
-        return initialise(SRCNN(*architecture), init, generator)
+        return initialise(SRCNN(*architecture), init, generator), None
     name, _, scale = init.rpartition("_x")
     if init.endswith(".safetensors"):
-        model = checkpoints.load(init)
-    else:
-        model = checkpoints.load(name, int(scale))
+        name, scale = init, None
+    model = checkpoints.load(name, scale and int(scale))
+    path = checkpoints.locate(name, scale and int(scale))
     if model.architecture != architecture:
         raise TrainingError(
             f"{init} is {model.architecture.name}, not {architecture.name}"
         )
-    return model
+    if path.suffix != ".safetensors":
+        return model, None
+    card = checkpoints.read_card(path)
+    card.pop("history", None)
+    card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return model, card
 
 
 def _begin(
@@ -451,8 +464,10 @@ def _begin(
 ) -> "_State":
     generator = torch.Generator().manual_seed(config.seed)
     architecture = Architecture.parse(config.arch)
-    model = _start(architecture, config.init, generator)
-    return _State(model.to(device), config, fingerprint)
+    model, card = _start(architecture, config.init, generator)
+    state = _State(model.to(device), config, fingerprint)
+    state.began_with = card
+    return state
 
 
 def _go_on(
@@ -548,6 +563,7 @@ class _State:
         self.seconds = 0.0
         self.history: list[dict] = []
         self.skipped: dict[str, str] = {}
+        self.began_with: dict | None = None
 
     def kept(self) -> SRCNN:
         """The network to keep: averaged weights, or the last ones."""
@@ -582,6 +598,7 @@ class _State:
             "seconds": self.seconds,
             "history": self.history,
             "skipped": self.skipped,
+            "began_with": self.began_with,
         }
         torch.save(content, buffer)
         return buffer.getvalue()
@@ -608,6 +625,7 @@ class _State:
             self.seconds = content["seconds"]
             self.history = content["history"]
             self.skipped.update(content["skipped"])
+            self.began_with = content["began_with"]
         except TrainingError:
             raise
         except Exception as e:  # torch raises many kinds

@@ -497,6 +497,28 @@ def test_the_kept_model_loads_back_with_its_card(short_run):
     assert "CPU thread" in card["device"] and card["minutes"] > 0
 
 
+def test_weights_that_begin_with_others_count_their_training_too(
+    pictures, tmp_path, embedded_only
+):
+    def run(init, seed):
+        config = dataclasses.replace(TINY, init=init, seed=seed)
+        train(config, pictures, out=tmp_path / str(seed))
+        return tmp_path / str(seed) / "3-1-3_4-4_x3.safetensors"
+
+    first = run(TINY.init, 1)
+    second = run(str(first), 2)
+    third = checkpoints.read_card(run(str(second), 3))
+    chain = third["began_with"], third["began_with"]["began_with"]
+    assert [card["config"]["seed"] for card in chain] == [2, 1]
+    files = [second.read_bytes(), first.read_bytes()]
+    sums = [hashlib.sha256(blob).hexdigest() for blob in files]
+    assert [card["sha256"] for card in chain] == sums
+    assert "began_with" not in chain[1]
+    other = dataclasses.replace(TINY, arch="5-1-3_4-4", init=str(first))
+    with pytest.raises(TrainingError, match="is 3-1-3_4-4, not 5-1-3_4-4"):
+        train(other, pictures)
+
+
 @pytest.mark.parametrize("config", [TINY, MUON], ids=["adam", "muon"])
 def test_same_seed_same_weights(pictures, embedded_only, config):
     first, again = (weights(train(config, pictures).model) for _ in range(2))
