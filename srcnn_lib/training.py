@@ -782,7 +782,7 @@ class _Loop:
             if done:
                 break
             began = time.monotonic()
-            loss = self._step()
+            loss = self._step_within_memory()
             state.seconds += time.monotonic() - began
             bar.update()
             if self.paths and time.monotonic() - saved > SAVE_EVERY_S:
@@ -838,6 +838,19 @@ class _Loop:
         late = factor < 0.3
         muon = self.config.optimiser == "muon"
         return bool(every and muon and step and step % every == 0 and not late)
+
+    def _step_within_memory(self) -> torch.Tensor:
+        try:
+            return self._step()
+        except (RuntimeError, MemoryError) as e:
+            # On a CPU torch has no error of its own for it.
+            if isinstance(e, RuntimeError) and "memory" not in str(e):
+                raise
+            c = self.config
+            raise TrainingError(
+                f"a batch of {c.batch} sub-images of {c.size}×{c.size} "
+                "pixels doesn't fit in memory; take a smaller batch"
+            ) from None
 
     def _step(self) -> torch.Tensor:
         state = self.state

@@ -497,6 +497,20 @@ def test_the_kept_model_loads_back_with_its_card(short_run):
     assert "CPU thread" in card["device"] and card["minutes"] > 0
 
 
+def test_a_batch_too_large_for_memory_is_one_line(
+    pictures, embedded_only, monkeypatch
+):
+    def full(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(training, "_loss", full)
+    with pytest.raises(TrainingError, match="a batch of .* smaller batch"):
+        train(TINY, pictures)
+    monkeypatch.setattr(training, "_loss", lambda *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size|dot"):
+        train(TINY, pictures)
+
+
 def test_weights_that_begin_with_others_count_their_training_too(
     pictures, tmp_path, embedded_only
 ):
