@@ -11,8 +11,15 @@ for fast example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored
 neighborhood regression for fast super-resolution", ACCV 2014.
 """
 
-import torch
+from collections.abc import Iterable
+from typing import NamedTuple
 
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..images import luma
+from ..resize import imresize
 from . import patches
 from .patches import PatchMethod
 from .zeyde import Dictionary
@@ -20,6 +27,14 @@ from .zeyde import Dictionary
 GR_RIDGE = 0.1
 ANR_RIDGE = 0.01
 ANR_NEIGHBOURS = 40
+APLUS_RIDGE = 0.1
+APLUS_NEIGHBOURS = 2048
+#: A+ takes samples from the pictures in so many sizes, each so much smaller.
+ZOOMS = 12
+ZOOM = 0.98
+SAMPLES = 5_000_000
+#: Samples compared with all anchors at a time: 82 MB.
+SEARCH_CHUNK = 20_000
 
 
 def ridge_projection(
@@ -28,7 +43,8 @@ def ridge_projection(
     """The matrix P with which P·x is the HR side of x's ridge regression.
 
     x is written as a sum of LR atoms with small weights; P·x is the same sum
-    of HR atoms (ICCV 2013, equation 6).
+    of HR atoms (ICCV 2013, equation 6).  As the ridge makes the sum too
+    small, the authors' programs enlarge P by 1 + ridge, and so does this.
 
     Parameters
     ----------
@@ -44,7 +60,8 @@ def ridge_projection(
     inner = wide.mT @ wide
     inner.diagonal(dim1=-2, dim2=-1).add_(ridge)
     outer = wide.mT @ hr.double()  # (…, d, m)
-    return torch.linalg.solve(inner, outer).mT.to(lr.dtype)
+    projection = (1 + ridge) * torch.linalg.solve(inner, outer).mT
+    return projection.to(lr.dtype)
 
 
 def neighbourhoods(
@@ -108,4 +125,106 @@ def anr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod
     projections = neighbourhoods(dictionary)
     return anchored(
         dictionary.lr, projections, dictionary.basis, scale, device
+    )
+
+
+class Anchors(NamedTuple):
+    """What A+ needs: `basis` (d, 4·(3·scale)²), `lr` (k, d) of unit norm,
+    `projections` (k, (3·scale)², d)."""
+
+    basis: torch.Tensor
+    lr: torch.Tensor
+    projections: torch.Tensor
+
+
+def learn_aplus(
+    images: Iterable[np.ndarray],
+    scale: int,
+    dictionary: Dictionary,
+    *,
+    most: int = SAMPLES,
+    neighbours: int = APLUS_NEIGHBOURS,
+    progress: bool = True,
+) -> Anchors:
+    """A+'s matrices, from samples of the pictures in many sizes.
+
+    Parameters
+    ----------
+    images : uint8, grey or RGB.
+    dictionary : its atoms are the anchors, and its features are used.
+    most : samples; the first are taken, from large pictures to small.
+
+    Raises
+    ------
+    ValueError : when there are fewer samples than `neighbours`.
+    """
+    seen, wanted = _samples(images, scale, dictionary.basis, most, progress)
+    if len(seen) < neighbours:
+        raise ValueError(
+            f"{len(seen)} patches are too few for {neighbours} neighbours; "
+            "give more or larger pictures"
+        )
+    nearest = _nearest_samples(seen, dictionary.lr, neighbours, progress)
+    bar = tqdm(
+        nearest, desc="A+ regressions", leave=False, disable=not progress
+    )
+    projections = [
+        ridge_projection(seen[i], wanted[i], APLUS_RIDGE) for i in bar
+    ]
+    return Anchors(dictionary.basis, dictionary.lr, torch.stack(projections))
+
+
+def _samples(images, scale, basis, most, progress):
+    """Features of unit norm (n, d), and what bicubic lacks (n, m) in float16.
+
+    The latter are divided by the same norm; half the digits are enough for
+    numbers that are averaged over 2,048 samples, and 5 million fit in memory.
+    """
+    images = [luma(image) for image in images]
+    seen, wanted, count = [], [], 0
+    bar = tqdm(
+        total=most, desc="A+ samples", leave=False, disable=not progress
+    )
+    for zoom in range(ZOOMS):
+        smaller = (imresize(y, ZOOM**zoom) for y in images)
+        for y, missing in patches.examples(smaller, scale):
+            x = patches.features(y, scale, basis)[: most - count]
+            z = patches.residual_patches(missing, scale)[: most - count]
+            norm = x.norm(dim=1, keepdim=True)
+            seen.append(x / norm.clamp(min=1e-12))
+            # What is nearly flat is left as faint as it is.
+            wanted.append((z / torch.where(norm < 0.1, 1, norm)).half())
+            count += len(x)
+            bar.update(len(x))
+            if count == most:
+                break
+        if count == most:
+            break
+    bar.close()
+    if not seen:
+        raise ValueError("no picture is large enough to learn from")
+    return torch.cat(seen), torch.cat(wanted)
+
+
+def _nearest_samples(seen, anchors, neighbours, progress):
+    """The samples nearest to each anchor, (k, neighbours)."""
+    best = anchors.new_full((len(anchors), neighbours), -torch.inf)
+    index = torch.zeros_like(best, dtype=torch.long)
+    first = 0
+    chunks = seen.split(SEARCH_CHUNK)
+    bar = tqdm(chunks, desc="A+ neighbours", leave=False, disable=not progress)
+    for chunk in bar:
+        # Of unit vectors the nearest are those that correlate most.
+        likeness = torch.cat([best, anchors @ chunk.T], 1)
+        best, at = likeness.topk(neighbours, sorted=False)
+        old = index.gather(1, at.clamp(max=neighbours - 1))
+        index = torch.where(at < neighbours, old, at - neighbours + first)
+        first += len(chunk)
+    return index
+
+
+def aplus(anchors: Anchors, scale: int, device: str = "auto") -> PatchMethod:
+    """A+ as a method."""
+    return anchored(
+        anchors.lr, anchors.projections, anchors.basis, scale, device
     )
