@@ -19,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from ..images import luma
+from ..models import choose_device
 from ..resize import imresize
 from . import patches
 from .patches import PatchMethod
@@ -77,11 +78,11 @@ def neighbourhoods(
 
 def gr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
     """Global regression as a method: one matrix for all patches."""
-    device = patches.choose_device(device)
+    device = choose_device(device)
     projection = ridge_projection(dictionary.lr, dictionary.hr, GR_RIDGE)
     projection = projection.to(device)
-    return PatchMethod(
-        lambda seen: seen @ projection.T, dictionary.basis, scale, device
+    return PatchMethod.of_gradients(
+        dictionary.basis, lambda seen: seen @ projection.T, scale, device
     )
 
 
@@ -99,14 +100,14 @@ def anchored(
     anchors : (k, d), unit norm.
     projections : (k, m, d).
     """
-    device = patches.choose_device(device)
+    device = choose_device(device)
     anchors, projections = anchors.to(device), projections.to(device)
 
     def restore(seen):
         nearest = (seen @ anchors.T).abs().argmax(1)
         return _project(seen, nearest, projections)
 
-    return PatchMethod(restore, basis, scale, device)
+    return PatchMethod.of_gradients(basis, restore, scale, device)
 
 
 def _project(seen, nearest, projections):

@@ -13,6 +13,7 @@ Timofte et al., ICCV 2013, section 2.2.
 
 import torch
 
+from ..models import choose_device
 from . import patches
 from .patches import PatchMethod
 from .zeyde import Dictionary
@@ -102,7 +103,7 @@ def nnls_weights(gram: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 def _method(weigh, neighbours, dictionary, scale, device):
-    device = patches.choose_device(device)
+    device = choose_device(device)
     dictionary = dictionary.to(device)
     neighbours = min(neighbours, len(dictionary.lr))
 
@@ -113,7 +114,7 @@ def _method(weigh, neighbours, dictionary, scale, device):
         codes = torch.zeros(len(seen), len(dictionary.lr), device=device)
         return codes.scatter_(1, nearest, weights) @ dictionary.hr
 
-    return PatchMethod(restore, dictionary.basis, scale, device)
+    return PatchMethod.of_gradients(dictionary.basis, restore, scale, device)
 
 
 def lle(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
@@ -128,7 +129,7 @@ def lle(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod
 def nnls(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
     """NE+NNLS as a method."""
     all_products = dictionary.lr @ dictionary.lr.T
-    all_products = all_products.to(patches.choose_device(device))
+    all_products = all_products.to(choose_device(device))
 
     def weigh(seen, nearest, atoms):
         gram = all_products[nearest[:, :, None], nearest[:, None, :]]

@@ -17,7 +17,6 @@ import torch
 from torch.nn import functional as F
 
 from ..images import luma, modcrop
-from ..models import choose_device
 from ..resize import BandResizer, imresize
 from .bicubic import bicubic
 
@@ -30,6 +29,8 @@ CHUNK = {"cpu": 2**12, "cuda": 2**16}
 #: Share of the features' energy that the PCA leaves out.
 DROPPED_ENERGY = 1e-3
 
+#: A bicubic picture or band (H, W) → the features of its patches, (n, d).
+See = Callable[[torch.Tensor], torch.Tensor]
 #: Features (n, d) → what bicubic lacks, (n, (3·scale)²).
 Restore = Callable[[torch.Tensor], torch.Tensor]
 
@@ -103,9 +104,14 @@ def principal_axes(
     for y in pictures:
         windows = windows_of(gradients(y, scale), scale, stride)
         covariance = covariance + (windows.T @ windows).double()
+    return main_axes(covariance, DROPPED_ENERGY)
+
+
+def main_axes(covariance: torch.Tensor, dropped: float) -> torch.Tensor:
+    """The fewest axes, (d, n), with all but a share of the energy, float32."""
     energy, axes = torch.linalg.eigh(covariance)  # ascending
-    left_out = energy.cumsum(0) / energy.sum() < DROPPED_ENERGY
-    return axes[:, ~left_out].T.flip(0).contiguous().to(windows.dtype)
+    left_out = energy.cumsum(0) / energy.sum() < dropped
+    return axes[:, ~left_out].T.flip(0).contiguous().float()
 
 
 def windows_of(maps: torch.Tensor, scale: int, stride: int = 1) -> torch.Tensor:
@@ -170,19 +176,33 @@ class PatchMethod:
 
     Parameters
     ----------
-    restore : what makes of features (n, d) the patches that are added to the
-        bicubic ones; on `device`.
-    basis : (d, 4·(3·scale)²), see `features`.
+    see : the patches' features, from no further than one LR pixel around
+        each.
+    restore : what makes of features the patches that are added to the bicubic
+        ones.
     scale : the only one that it can be called with.
+    device : where `see` and `restore` work.
     """
 
     def __init__(
-        self, restore: Restore, basis: torch.Tensor, scale: int, device="cpu"
+        self, see: See, restore: Restore, scale: int, device: torch.device
     ):
-        self.device = choose_device(str(device))
+        self.see = see
         self.restore = restore
-        self.basis = basis.to(self.device)
         self.scale = scale
+        self.device = device
+
+    @classmethod
+    def of_gradients(
+        cls,
+        basis: torch.Tensor,
+        restore: Restore,
+        scale: int,
+        device: torch.device,
+    ) -> "PatchMethod":
+        """One that sees `features` by `basis`, (d, 4·(3·scale)²)."""
+        basis = basis.to(device)
+        return cls(lambda y: features(y, scale, basis), restore, scale, device)
 
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
         """(h, w) in 0…1 → (h·scale, w·scale), float32, about 0…1."""
@@ -234,8 +254,7 @@ class PatchMethod:
     def _added(self, y: torch.Tensor) -> torch.Tensor:
         """The sum of the restored patches of a band, without its edge."""
         y = y.to(self.device)
-        seen = features(y, self.scale, self.basis)
-        chunks = seen.split(CHUNK[self.device.type])
+        chunks = self.see(y).split(CHUNK[self.device.type])
         patches = torch.cat([self.restore(chunk) for chunk in chunks])
         edge = 2 * BORDER * self.scale
         shape = (y.shape[0] - edge, y.shape[1] - edge)

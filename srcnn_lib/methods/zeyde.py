@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..models import choose_device
 from . import patches
 from .patches import PatchMethod
 
@@ -244,7 +245,7 @@ def learn(
 
 def method(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
     """K-SVD as a method."""
-    device = patches.choose_device(device)
+    device = choose_device(device)
     dictionary = dictionary.to(device)
 
     def restore(seen):
@@ -252,4 +253,4 @@ def method(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMet
         codes = torch.zeros(len(seen), len(dictionary.lr), device=device)
         return codes.scatter_(1, support, weights) @ dictionary.hr
 
-    return PatchMethod(restore, dictionary.basis, scale, device)
+    return PatchMethod.of_gradients(dictionary.basis, restore, scale, device)
