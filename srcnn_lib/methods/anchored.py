@@ -1,0 +1,231 @@
+"""Anchored regression: GR, ANR and A+, a matrix per atom in place of a code.
+
+Ridge regression from LR to HR atoms has a closed form, a matrix that maps
+features to what bicubic lacks.  GR has one such matrix, from all atoms; ANR
+one per atom, from its neighbours among the atoms; A+ one per atom, from its
+neighbours among millions of training samples.  To enlarge, each patch takes
+the matrix of the atom that it correlates with most.
+
+Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression
+for fast example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored
+neighborhood regression for fast super-resolution", ACCV 2014.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..images import luma
+from ..models import choose_device
+from ..resize import imresize
+from . import patches
+from .patches import PatchMethod
+from .zeyde import Dictionary
+
+GR_RIDGE = 0.1
+ANR_RIDGE = 0.01
+ANR_NEIGHBOURS = 40
+APLUS_RIDGE = 0.1
+APLUS_NEIGHBOURS = 2048
+#: A+ takes samples from the pictures in so many sizes, each so much smaller.
+ZOOMS = 12
+ZOOM = 0.98
+SAMPLES = 5_000_000
+#: Samples compared with all anchors at a time: 82 MB.
+SEARCH_CHUNK = 20_000
+
+
+def ridge_projection(
+    lr: torch.Tensor, hr: torch.Tensor, ridge: float
+) -> torch.Tensor:
+    """The matrix P with which P·x is the HR side of x's ridge regression.
+
+    x is written as a sum of LR atoms with small weights; P·x is the same sum
+    of HR atoms (ICCV 2013, equation 6).  As the ridge makes the sum too
+    small, the authors' programs enlarge P by 1 + ridge, and so does this.
+
+    Parameters
+    ----------
+    lr, hr : (…, k, d) and (…, k, m), atoms or samples.
+    ridge : weight of the squared weights; features² is its unit.
+
+    Returns
+    -------
+    (…, m, d), of the type of `lr`.
+    """
+    # The d×d form of the inverse: H'L (L'L + λ)⁻¹ = H' (LL' + λ)⁻¹ L.
+    wide = lr.double()
+    inner = wide.mT @ wide
+    inner.diagonal(dim1=-2, dim2=-1).add_(ridge)
+    outer = wide.mT @ hr.double()  # (…, d, m)
+    projection = (1 + ridge) * torch.linalg.solve(inner, outer).mT
+    return projection.to(lr.dtype)
+
+
+def neighbourhoods(
+    dictionary: Dictionary,
+    neighbours: int = ANR_NEIGHBOURS,
+    ridge: float = ANR_RIDGE,
+) -> torch.Tensor:
+    """ANR's matrices, one per atom, (atoms, m, d)."""
+    likeness = (dictionary.lr @ dictionary.lr.T).abs()
+    nearest = likeness.topk(neighbours, dim=1).indices
+    return ridge_projection(dictionary.lr[nearest], dictionary.hr[nearest], ridge)
+
+
+def gr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+    """Global regression as a method: one matrix for all patches."""
+    device = choose_device(device)
+    projection = ridge_projection(dictionary.lr, dictionary.hr, GR_RIDGE)
+    projection = projection.to(device)
+    return PatchMethod.of_gradients(
+        dictionary.basis, lambda seen: seen @ projection.T, scale, device
+    )
+
+
+def anchored(
+    anchors: torch.Tensor,
+    projections: torch.Tensor,
+    basis: torch.Tensor,
+    scale: int,
+    device: str = "auto",
+) -> PatchMethod:
+    """A method that uses the matrix of the nearest anchor.
+
+    Parameters
+    ----------
+    anchors : (k, d), unit norm.
+    projections : (k, m, d).
+    """
+    device = choose_device(device)
+    anchors, projections = anchors.to(device), projections.to(device)
+
+    def restore(seen):
+        nearest = (seen @ anchors.T).abs().argmax(1)
+        return _project(seen, nearest, projections)
+
+    return PatchMethod.of_gradients(basis, restore, scale, device)
+
+
+def _project(seen, nearest, projections):
+    """``projections[nearest] @ seen``, the patches of an anchor together."""
+    order = nearest.argsort()
+    counts = torch.bincount(nearest, minlength=len(projections)).tolist()
+    groups = seen[order].split(counts)
+    parts = [x @ p.T for x, p in zip(groups, projections) if len(x)]
+    out = seen.new_empty(len(seen), projections.shape[1])
+    out[order] = torch.cat(parts)
+    return out
+
+
+def anr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+    """Anchored neighbourhood regression as a method."""
+    projections = neighbourhoods(dictionary)
+    return anchored(
+        dictionary.lr, projections, dictionary.basis, scale, device
+    )
+
+
+class Anchors(NamedTuple):
+    """What A+ needs: `basis` (d, 4·(3·scale)²), `lr` (k, d) of unit norm,
+    `projections` (k, (3·scale)², d)."""
+
+    basis: torch.Tensor
+    lr: torch.Tensor
+    projections: torch.Tensor
+
+
+def learn_aplus(
+    images: Iterable[np.ndarray],
+    scale: int,
+    dictionary: Dictionary,
+    *,
+    most: int = SAMPLES,
+    neighbours: int = APLUS_NEIGHBOURS,
+    progress: bool = True,
+) -> Anchors:
+    """A+'s matrices, from samples of the pictures in many sizes.
+
+    Parameters
+    ----------
+    images : uint8, grey or RGB.
+    dictionary : its atoms are the anchors, and its features are used.
+    most : samples; the first are taken, from large pictures to small.
+
+    Raises
+    ------
+    ValueError : when there are fewer samples than `neighbours`.
+    """
+    seen, wanted = _samples(images, scale, dictionary.basis, most, progress)
+    if len(seen) < neighbours:
+        raise ValueError(
+            f"{len(seen)} patches are too few for {neighbours} neighbours; "
+            "give more or larger pictures"
+        )
+    nearest = _nearest_samples(seen, dictionary.lr, neighbours, progress)
+    bar = tqdm(
+        nearest, desc="A+ regressions", leave=False, disable=not progress
+    )
+    projections = [
+        ridge_projection(seen[i], wanted[i], APLUS_RIDGE) for i in bar
+    ]
+    return Anchors(dictionary.basis, dictionary.lr, torch.stack(projections))
+
+
+def _samples(images, scale, basis, most, progress):
+    """Features of unit norm (n, d), and what bicubic lacks (n, m) in float16.
+
+    The latter are divided by the same norm; half the digits are enough for
+    numbers that are averaged over 2,048 samples, and 5 million fit in memory.
+    """
+    images = [luma(image) for image in images]
+    seen, wanted, count = [], [], 0
+    bar = tqdm(
+        total=most, desc="A+ samples", leave=False, disable=not progress
+    )
+    for zoom in range(ZOOMS):
+        smaller = (imresize(y, ZOOM**zoom) for y in images)
+        for y, missing in patches.examples(smaller, scale):
+            x = patches.features(y, scale, basis)[: most - count]
+            z = patches.residual_patches(missing, scale)[: most - count]
+            norm = x.norm(dim=1, keepdim=True)
+            seen.append(x / norm.clamp(min=1e-12))
+            # What is nearly flat is left as faint as it is.
+            wanted.append((z / torch.where(norm < 0.1, 1, norm)).half())
+            count += len(x)
+            bar.update(len(x))
+            if count == most:
+                break
+        if count == most:
+            break
+    bar.close()
+    if not seen:
+        raise ValueError("no picture is large enough to learn from")
+    return torch.cat(seen), torch.cat(wanted)
+
+
+def _nearest_samples(seen, anchors, neighbours, progress):
+    """The samples nearest to each anchor, (k, neighbours)."""
+    best = anchors.new_full((len(anchors), neighbours), -torch.inf)
+    index = torch.zeros_like(best, dtype=torch.long)
+    first = 0
+    chunks = seen.split(SEARCH_CHUNK)
+    bar = tqdm(chunks, desc="A+ neighbours", leave=False, disable=not progress)
+    for chunk in bar:
+        # Of unit vectors the nearest are those that correlate most.
+        likeness = torch.cat([best, anchors @ chunk.T], 1)
+        best, at = likeness.topk(neighbours, sorted=False)
+        old = index.gather(1, at.clamp(max=neighbours - 1))
+        index = torch.where(at < neighbours, old, at - neighbours + first)
+        first += len(chunk)
+    return index
+
+
+def aplus(anchors: Anchors, scale: int, device: str = "auto") -> PatchMethod:
+    """A+ as a method."""
+    return anchored(
+        anchors.lr, anchors.projections, anchors.basis, scale, device
+    )
