@@ -95,8 +95,9 @@ def _equiangular(gram, atoms, active) -> torch.Tensor:
     """Rates of the weights at which all active correlations fall by 1."""
     inner = gram[atoms[:, :, None], atoms[:, None, :]]  # (n, k, k)
     inner = inner * (active[:, :, None] & active[:, None, :])
-    # Ones for the atoms that left; the small rest is for parallel atoms.
-    inner.diagonal(dim1=1, dim2=2).add_((~active).to(inner) + PARALLEL)
+    # Ones for the atoms that left; the small rest keeps it invertible.
+    rest = 32 * torch.finfo(inner.dtype).eps
+    inner.diagonal(dim1=1, dim2=2).add_((~active).to(inner) + rest)
     ones = active.to(inner)[..., None]
     factor, _ = torch.linalg.cholesky_ex(inner)
     return torch.cholesky_solve(ones, factor)[..., 0]
