@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ OFFICIAL = {
     "official/9-3-5-imagenet": ("9-3-5(ImageNet)", (3,)),
     "official/9-5-5-imagenet": ("9-5-5(ImageNet)", (2, 3, 4)),
 }
+#: Methods whose files lie beside the networks'.
+OTHER_METHODS = ("sc",)
 
 
 class CheckpointError(ValueError):
@@ -42,6 +45,8 @@ def names() -> dict[str, tuple[int, ...]]:
     ours: dict[str, list[int]] = {}
     for path in sorted(folder().glob("*_x[0-9].safetensors")):
         name, _, scale = path.stem.rpartition("_x")
+        if name in OTHER_METHODS:
+            continue
         ours.setdefault(name, []).append(int(scale))
     official = {name: scales for name, (_, scales) in OFFICIAL.items()}
     return {name: tuple(scales) for name, scales in ours.items()} | official
@@ -137,13 +142,20 @@ def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
         sha256 of the weights' file.
     card : what is known of the training; the architecture is added.
     """
-    path = Path(path)
     a = model.architecture
     card = {"f": list(a.f), "n": list(a.n), "channels": a.channels} | card
+    return write_tensors(model.state_dict(), path, card)
+
+
+def write_tensors(
+    tensors: Mapping[str, torch.Tensor], path: str | os.PathLike, card: dict
+) -> Path:
+    """`write` for the tensors of any method; `card` may hold anything."""
+    path = Path(path)
+    card = dict(card)
     card.setdefault("date", datetime.date.today().isoformat())
     tensors = {
-        k: v.detach().cpu().contiguous().clone()
-        for k, v in model.state_dict().items()
+        k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()
     }
     blob = save(tensors, metadata={"card": json.dumps(card)})
     write_atomically(path, blob)
@@ -151,6 +163,23 @@ def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path.with_suffix(".json"), text.encode())
     return path
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors and the card of a file that `write_tensors` wrote.
+
+    Raises
+    ------
+    CheckpointError : when it is missing, damaged or another's.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such file")
+    card = read_card(path)
+    try:
+        return load_file(path), card
+    except (SafetensorError, OSError) as e:
+        reason = str(e).splitlines()[0]
+        raise CheckpointError(f"{path}: damaged ({reason})") from None
 
 
 def write_atomically(

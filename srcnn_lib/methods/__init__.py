@@ -19,7 +19,7 @@ from .bicubic import BAND_PIXELS, bicubic
 Method = Callable[[np.ndarray, int], np.ndarray]
 
 #: The methods by the name that the command line uses.
-NAMES = ("bicubic", "srcnn")
+NAMES = ("bicubic", "sc", "srcnn")
 #: What tables and figures call these, and the others of the paper's tables.
 LABELS = {
     "bicubic": "Bicubic",
@@ -48,8 +48,9 @@ def get(
     name : one of `NAMES`.
     model : for ``"srcnn"``: see `checkpoints.load`; 9-1-5 where not given.
         With a plus behind it, as in ``"9-5-5+"``, it is a `SelfEnsemble`.
+        For ``"sc"``: see `sparse_coding.load`; ours where not given.
     scale : the magnification that `model` is for.
-    device : for ``"srcnn"``: auto, cpu or cuda.
+    device : for ``"srcnn"`` and ``"sc"``: auto, cpu or cuda.
 
     Raises
     ------
@@ -59,6 +60,11 @@ def get(
         if model is not None:
             raise ValueError("bicubic has no models; leave --model out")
         return bicubic
+    if name == "sc":
+        from . import sparse_coding
+
+        dictionaries = sparse_coding.load(model, scale)
+        return sparse_coding.SparseCoding(dictionaries, device=device)
     if name == "srcnn":
         from .. import checkpoints
         from .srcnn import SRCNNMethod
