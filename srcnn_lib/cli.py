@@ -198,7 +198,8 @@ def _add_method(p: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME|FILE",
         help="for srcnn: 9-1-5 (default), official/9-5-5-imagenet, …, "
-        "or a .safetensors file; 9-5-5+ is a self-ensemble",
+        "or a .safetensors file; 9-5-5+ is a self-ensemble; for sc: ours "
+        "(default), official/yang, or a .safetensors file",
     )
     _add_device(p)
 
@@ -399,7 +400,15 @@ def _results_record(args) -> int:
     from . import checkpoints, ledger
 
     models = {None: SCALES}
-    if args.model and args.method != "srcnn":
+    if args.method == "sc":
+        from .methods.sparse_coding import MODELS
+
+        models = MODELS
+        if args.model:
+            if args.model not in models:
+                raise ValueError(f"model {args.model!r} is not known")
+            models = {args.model: models[args.model]}
+    elif args.model and args.method != "srcnn":
         raise ValueError(f"{args.method} has no models; leave --model out")
     if args.method == "srcnn":
         models = checkpoints.names()

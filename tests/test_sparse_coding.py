@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from srcnn_lib import checkpoints, datasets, evaluation, images, methods
+from srcnn_lib import checkpoints, cli, datasets, evaluation, images, methods
 from srcnn_lib.checkpoints import CheckpointError
 from srcnn_lib.methods import sparse_coding
 from srcnn_lib.methods.bicubic import bicubic
@@ -58,8 +58,9 @@ def objective(vectors, dictionary, codes, penalty):
 @pytest.mark.parametrize("atoms, solver", [(60, "LassoLars"), (15, "Lasso")])
 def test_exact_codes_are_scikit_learns(penalty, atoms, solver):
     """Its LARS stops early where there are fewer atoms than numbers."""
-    from sklearn import linear_model
-
+    linear_model = pytest.importorskip(
+        "sklearn.linear_model", reason="needs the package scikit-learn"
+    )
     dictionary = random_dictionary(atoms, 20)
     vectors = random_dictionary(40, 20, seed=1)
     codes = lasso(vectors, dictionary, penalty, exact=True)
@@ -167,7 +168,7 @@ def test_pictures_that_can_not_teach():
     with pytest.raises(ValueError, match="at least 15 pixels"):
         sparse_coding.train(tiny, 3, progress=False)
     flat = {"flat": np.zeros((60, 60), np.uint8)}
-    with pytest.raises(ValueError, match="1024 atoms .* 0 samples"):
+    with pytest.raises(ValueError, match="768 atoms .* 0 samples"):
         sparse_coding.train(flat, 3, progress=False)
 
 
@@ -307,12 +308,36 @@ def test_unfit_requests(tmp_path, monkeypatch):
         (str(network), 3, "no dictionaries of method sc"),
         (str(text), 3, "not weights of this book"),
         (str(tmp_path / "none.safetensors"), 3, "no such file"),
-        (None, None, "needs --scale"),
+        (None, None, "of method sc needs --scale: x2, x3, x4"),
+        (None, 5, "of method sc is for x2, x3, x4, not x5"),
     ]:
         with pytest.raises(CheckpointError, match=said):
             methods.get("sc", model=model, scale=scale)
     with pytest.raises(ValueError, match="are for x4, not x2"):
         SparseCoding(random_pair(4), device="cpu")(np.zeros((9, 9)), 2)
+
+
+def test_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SRCNN_OFFLINE", "1")
+    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path))
+    monkeypatch.delenv("SRCNN_DATA", raising=False)
+    picture = datasets.load("demo-test")["coffee"][100:160, 200:280]
+    images.write(tmp_path / "a.png", picture)
+    command = ["evaluate", "--method", "sc", "--images", str(tmp_path)]
+    command += ["--device", "cpu"]
+    assert cli.main([*command, "--scale", "3", "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["method"], found["model"]) == ("sc", None)
+    assert found["mean"]["psnr_db"] > 25
+    for model, scale, said in [
+        ("official/yang", 4, "official/yang is for x3, not x4"),
+        ("official/yang", 3, "scsr-official is not here"),
+        ("9-5-5", 3, "not known to method sc"),
+    ]:
+        asked = [*command, "--scale", str(scale), "--model", model]
+        assert cli.main(asked) == 2
+        stderr = capsys.readouterr().err
+        assert said in stderr and stderr.count("\n") == 1
 
 
 def test_damaged_dictionaries_of_yang(monkeypatch, tmp_path):

