@@ -26,6 +26,8 @@ OFFICIAL = {
     "official/9-3-5-imagenet": ("9-3-5(ImageNet)", (3,)),
     "official/9-5-5-imagenet": ("9-5-5(ImageNet)", (2, 3, 4)),
 }
+#: Methods that are no networks; what was trained for them lies here too.
+OTHER_METHODS = ("sc", "ksvd", "aplus", "kk")
 
 
 class CheckpointError(ValueError):
@@ -38,11 +40,12 @@ def folder() -> Path:
 
 
 def names() -> dict[str, tuple[int, ...]]:
-    """Model names and the scales they exist for: ours, then the authors'."""
+    """Networks and the scales they exist for: ours, then the authors'."""
     ours: dict[str, list[int]] = {}
     for path in sorted(folder().glob("*_x[0-9].safetensors")):
         name, _, scale = path.stem.rpartition("_x")
-        ours.setdefault(name, []).append(int(scale))
+        if name not in OTHER_METHODS:
+            ours.setdefault(name, []).append(int(scale))
     official = {name: scales for name, (_, scales) in OFFICIAL.items()}
     return {name: tuple(scales) for name, scales in ours.items()} | official
 
@@ -128,22 +131,47 @@ def read_card(path: Path) -> dict:
         ) from None
 
 
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors of a .safetensors file, on the CPU, and its card.
+
+    Raises
+    ------
+    CheckpointError : for a file that is damaged or not of this book.
+    """
+    card = read_card(path)
+    try:
+        return load_file(path), card
+    except (SafetensorError, OSError, ValueError) as e:
+        reason = str(e).splitlines()[0]
+        raise CheckpointError(f"{path}: damaged weights ({reason})") from None
+
+
 def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
-    """Write weights and their card, each atomically.
+    """Write weights and their card, as `write_tensors` does.
+
+    `card`: what is known of the training; the architecture is added.
+    """
+    a = model.architecture
+    card = {"f": list(a.f), "n": list(a.n), "channels": a.channels} | card
+    return write_tensors(model.state_dict(), path, card)
+
+
+def write_tensors(
+    tensors: dict[str, torch.Tensor], path: str | os.PathLike, card: dict
+) -> Path:
+    """Write tensors and their card, each atomically.
 
     Parameters
     ----------
     path : ends in .safetensors; the card goes beside it, in .json, with the
-        sha256 of the weights' file.
-    card : what is known of the training; the architecture is added.
+        sha256 of the tensors' file.
+    card : how they were made; the date is added.
     """
     path = Path(path)
-    a = model.architecture
-    card = {"f": list(a.f), "n": list(a.n), "channels": a.channels} | card
+    card = dict(card)
     card.setdefault("date", datetime.date.today().isoformat())
     tensors = {
-        k: v.detach().cpu().contiguous().clone()
-        for k, v in model.state_dict().items()
+        k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()
     }
     blob = save(tensors, metadata={"card": json.dumps(card)})
     write_atomically(path, blob)
