@@ -140,7 +140,7 @@ def train(
     elif kind == "aplus":
         dictionary = _read(locate("ksvd", scale), "ksvd", scale)
         learnt = anchored.learn_aplus(images, scale, dictionary, **choices)
-        tensors = anchored.pack(learnt)
+        tensors = anchored.pack(learnt, scale)
     elif kind == "kk":
         learnt = kernel_regression.learn(images, scale, seed=seed, **choices)
         tensors = halved(learnt._asdict())
