@@ -9,7 +9,6 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,8 @@ OFFICIAL = {
     "official/9-3-5-imagenet": ("9-3-5(ImageNet)", (3,)),
     "official/9-5-5-imagenet": ("9-5-5(ImageNet)", (2, 3, 4)),
 }
-#: Methods whose files lie beside the networks'.
-OTHER_METHODS = ("sc",)
+#: Methods that are no networks; what was trained for them lies here too.
+OTHER_METHODS = ("sc", "ksvd", "aplus", "kk")
 
 
 class CheckpointError(ValueError):
@@ -41,13 +40,12 @@ def folder() -> Path:
 
 
 def names() -> dict[str, tuple[int, ...]]:
-    """Model names and the scales they exist for: ours, then the authors'."""
+    """Networks and the scales they exist for: ours, then the authors'."""
     ours: dict[str, list[int]] = {}
     for path in sorted(folder().glob("*_x[0-9].safetensors")):
         name, _, scale = path.stem.rpartition("_x")
-        if name in OTHER_METHODS:
-            continue
-        ours.setdefault(name, []).append(int(scale))
+        if name not in OTHER_METHODS:
+            ours.setdefault(name, []).append(int(scale))
     official = {name: scales for name, (_, scales) in OFFICIAL.items()}
     return {name: tuple(scales) for name, scales in ours.items()} | official
 
@@ -133,14 +131,27 @@ def read_card(path: Path) -> dict:
         ) from None
 
 
-def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
-    """Write weights and their card, each atomically.
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors of a .safetensors file, on the CPU, and its card.
 
-    Parameters
-    ----------
-    path : ends in .safetensors; the card goes beside it, in .json, with the
-        sha256 of the weights' file.
-    card : what is known of the training; the architecture is added.
+    Raises
+    ------
+    CheckpointError : for a file that is missing, damaged or not of this book.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such file")
+    card = read_card(path)
+    try:
+        return load_file(path), card
+    except (SafetensorError, OSError, ValueError) as e:
+        reason = str(e).splitlines()[0]
+        raise CheckpointError(f"{path}: damaged weights ({reason})") from None
+
+
+def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
+    """Write weights and their card, as `write_tensors` does.
+
+    `card`: what is known of the training; the architecture is added.
     """
     a = model.architecture
     card = {"f": list(a.f), "n": list(a.n), "channels": a.channels} | card
@@ -148,9 +159,16 @@ def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
 
 
 def write_tensors(
-    tensors: Mapping[str, torch.Tensor], path: str | os.PathLike, card: dict
+    tensors: dict[str, torch.Tensor], path: str | os.PathLike, card: dict
 ) -> Path:
-    """`write` for the tensors of any method; `card` may hold anything."""
+    """Write tensors and their card, each atomically.
+
+    Parameters
+    ----------
+    path : ends in .safetensors; the card goes beside it, in .json, with the
+        sha256 of the tensors' file.
+    card : how they were made; the date is added.
+    """
     path = Path(path)
     card = dict(card)
     card.setdefault("date", datetime.date.today().isoformat())
@@ -163,23 +181,6 @@ def write_tensors(
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path.with_suffix(".json"), text.encode())
     return path
-
-
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors and the card of a file that `write_tensors` wrote.
-
-    Raises
-    ------
-    CheckpointError : when it is missing, damaged or another's.
-    """
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: no such file")
-    card = read_card(path)
-    try:
-        return load_file(path), card
-    except (SafetensorError, OSError) as e:
-        reason = str(e).splitlines()[0]
-        raise CheckpointError(f"{path}: damaged ({reason})") from None
 
 
 def write_atomically(

@@ -91,8 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     p = command(
         _train,
         "train",
-        "train a network",
+        "train a network, or what another method needs",
         "srcnn train --scale 3 --arch 9-1-5 --preset quick --out runs/first",
+    )
+    p.add_argument(
+        "--method",
+        choices=("srcnn", "ksvd", "aplus", "kk"),
+        default="srcnn",
+        help="srcnn (default), or: ksvd, the dictionary of ksvd, ne-nnls, "
+        "ne-lle, gr and anr; aplus; kk. These take --scale, --images, "
+        "--seed and --out alone",
     )
     p.add_argument("--scale", type=_scale, required=True, help="2, 3 or 4")
     p.add_argument(
@@ -199,7 +207,8 @@ def _add_method(p: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="for srcnn: 9-1-5 (default), official/9-5-5-imagenet, …, "
         "or a .safetensors file; 9-5-5+ is a self-ensemble; for sc: ours "
-        "(default), official/yang, or a .safetensors file",
+        "(default), official/yang, or a .safetensors file; for the other "
+        "methods a .safetensors file of your own",
     )
     _add_device(p)
 
@@ -291,7 +300,31 @@ def _write(path: str, text: str) -> None:
     write_atomically(Path(path), text.encode())
 
 
+def _train_method(args) -> int:
+    from . import datasets
+    from .methods import trained
+
+    for name in ("steps", "batch", "size", "optimiser", "step_size",
+                 "sampling", "zoom", "init", "resume"):  # fmt: skip
+        if getattr(args, name):
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} is for networks, not {args.method}")
+    sets = []
+    for name in args.images:
+        if name in datasets.names():
+            sets.append(_training_set(name))
+        else:
+            sets.append(datasets.from_folder(name))
+    path = trained.train(
+        args.method, sets, args.scale, out=Path(args.out), seed=args.seed
+    )
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
 def _train(args) -> int:
+    if args.method != "srcnn":
+        return _train_method(args)
     from . import parallel, training
 
     preset = training.PRESETS[args.preset]
@@ -360,17 +393,25 @@ def _training_pictures(names: list[str]):
         if name not in datasets.names():
             indexes.append(streaming.index_folder(name))
             continue
-        found = datasets.load(
-            name, fallback="demo-train" if name == "T91" else None
-        )
-        if found.is_demo and name != found.name:
-            print(
-                f"srcnn train: {name} is not here and can't be fetched; "
-                "training on the embedded demo-train",
-                file=sys.stderr,
-            )
+        found = _training_set(name)
         indexes.append(streaming.index_files(list(found.paths.values())))
     return streaming.Pictures(indexes)
+
+
+def _training_set(name: str):
+    """A data set; where T91 can't be had, the embedded one, and says so."""
+    from . import datasets
+
+    found = datasets.load(
+        name, fallback="demo-train" if name == "T91" else None
+    )
+    if found.is_demo and name != found.name:
+        print(
+            f"srcnn train: {name} is not here and can't be fetched; "
+            "training on the embedded demo-train",
+            file=sys.stderr,
+        )
+    return found
 
 
 def _results_verify(args) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import checkpoints, datasets, evaluation, methods, paper
+from .methods import trained
 
 #: Largest difference that is still the same number, on another machine.
 TOLERANCE_DB = 0.005
@@ -92,6 +93,9 @@ def measure(
 def _made_by(method: str, model: str | None, scale: int) -> dict:
     """What the row's numbers rest on: training minutes and device."""
     model = model and model.removesuffix("+")
+    if method in trained.PARTS:
+        card = checkpoints.read_card(trained.locate(method, scale, model))
+        return {"minutes": card.get("minutes"), "device": card.get("device")}
     if method != "srcnn" or model in checkpoints.OFFICIAL:
         return {"minutes": None, "device": None}
     card = checkpoints.read_card(checkpoints.locate(model, scale))

@@ -1,6 +1,7 @@
 """The network of the paper and three ways to start its weights."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -206,3 +207,24 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA GPU here; use --device cpu")
     return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for cards and results."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    plural = "s" if threads > 1 else ""
+    return f"{threads} CPU thread{plural} ({_cpu_name()})"
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    import platform
+
+    return platform.processor() or platform.machine()

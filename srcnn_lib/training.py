@@ -21,7 +21,14 @@ import torch
 from tqdm import tqdm
 
 from . import checkpoints, datasets, graphs, products, streaming
-from .models import INITIALISATIONS, SRCNN, Architecture, choose_device, initialise
+from .models import (
+    INITIALISATIONS,
+    SRCNN,
+    Architecture,
+    choose_device,
+    describe,
+    initialise,
+)
 from .muon import Muon
 from .parallel import World
 from .resize import imresize
@@ -920,27 +927,6 @@ class _Loop:
         bar.set_postfix_str(f"validation {row['psnr_db']:.2f} dB")
         if self.on_validate is not None:
             self.on_validate(row, state.kept())
-
-
-def describe(device: torch.device) -> str:
-    """The device in words, for cards and results."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    plural = "s" if threads > 1 else ""
-    return f"{threads} CPU thread{plural} ({_cpu_name()})"
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    import platform
-
-    return platform.processor() or platform.machine()
 
 
 def _commit() -> str | None:

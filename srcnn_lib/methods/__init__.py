@@ -19,7 +19,18 @@ from .bicubic import BAND_PIXELS, bicubic
 Method = Callable[[np.ndarray, int], np.ndarray]
 
 #: The methods by the name that the command line uses.
-NAMES = ("bicubic", "sc", "srcnn")
+NAMES = (
+    "bicubic",
+    "sc",
+    "ksvd",
+    "ne-nnls",
+    "ne-lle",
+    "gr",
+    "anr",
+    "aplus",
+    "kk",
+    "srcnn",
+)
 #: What tables and figures call these, and the others of the paper's tables.
 LABELS = {
     "bicubic": "Bicubic",
@@ -28,6 +39,7 @@ LABELS = {
     "ne-nnls": "NE+NNLS",
     "ne-lle": "NE+LLE",
     "kk": "KK",
+    "gr": "GR",
     "anr": "ANR",
     "aplus": "A+",
     "srcnn": "SRCNN",
@@ -48,9 +60,11 @@ def get(
     name : one of `NAMES`.
     model : for ``"srcnn"``: see `checkpoints.load`; 9-1-5 where not given.
         With a plus behind it, as in ``"9-5-5+"``, it is a `SelfEnsemble`.
-        For ``"sc"``: see `sparse_coding.load`; ours where not given.
-    scale : the magnification that `model` is for.
-    device : for ``"srcnn"`` and ``"sc"``: auto, cpu or cuda.
+        For ``"sc"``: see `sparse_coding.load`; ours where not given.  For the
+        other trained methods: a file that was trained for one; the book's
+        where not given.
+    scale : the magnification that it is for.
+    device : of all but ``"bicubic"``: auto, cpu or cuda.
 
     Raises
     ------
@@ -73,6 +87,10 @@ def get(
         network = checkpoints.load(model.removesuffix("+"), scale)
         method = SRCNNMethod(network, device)
         return SelfEnsemble(method) if model.endswith("+") else method
+    if name in NAMES:
+        from . import trained
+
+        return trained.load(name, scale, model=model, device=device)
     raise ValueError(f"method must be one of {', '.join(NAMES)}, not {name!r}")
 
 

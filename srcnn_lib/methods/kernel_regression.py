@@ -36,7 +36,7 @@ RIDGE = 1e-7
 #: Energy that the PCA leaves out.
 DROPPED_ENERGY = 5e-3
 #: Norms below this one are taken for it: a flat patch stays flat.
-LEAST_NORM = 0.02
+LEAST_NORM = 0.1
 K_MEANS_ROUNDS = 15
 
 
