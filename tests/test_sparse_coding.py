@@ -149,7 +149,7 @@ def test_training_gives_coupled_dictionaries():
     small = {"atoms": 96, "samples": 4000, "passes": 2, "progress": False}
     pair, card = sparse_coding.train(school, 2, seed=3, **small, device="cpu")
     again, _ = sparse_coding.train(school, 2, seed=3, **small, device="cpu")
-    assert all(torch.equal(a, b) for a, b in zip(pair, again))
+    assert torch.equal(pair.lr, again.lr) and torch.equal(pair.hr, again.hr)
     assert pair.lr.shape == (96, 144) and pair.hr.shape == (96, 36)
     assert pair.scale == 2 and card["seed"] == 3 and card["samples"] <= 4400
     assert torch.allclose(pair.lr.norm(dim=1), torch.ones(96), atol=1e-5)
@@ -205,8 +205,8 @@ def test_chunks_equal_the_whole(monkeypatch, photograph, scale, shape):
 def test_each_pixel_is_the_mean_of_its_patches(photograph):
     """One patch after the other, as the paper describes it."""
     scale, lr_y = 3, photograph[:9, :11]
-    pair = random_pair(scale)
-    method = SparseCoding(pair, penalty=0.05, device="cpu")
+    pair = random_pair(scale)._replace(penalty=0.05)
+    method = SparseCoding(pair, device="cpu")
     wide = imresize(lr_y, 2)
     shifted = np.pad(wide, 2)  # only the border's pixels see the padding
     rows, columns = wide.shape
@@ -277,8 +277,9 @@ def test_round_trip(tmp_path):
     sparse_coding.write(pair, path, {"seed": 5})
     again = sparse_coding.load(str(path), 4)
     assert again.scale == 4
-    for a, b in zip(pair, again):
-        assert torch.equal(a.half().float(), b)
+    assert torch.equal(pair.lr.half().float(), again.lr)
+    assert torch.equal(pair.hr.half().float(), again.hr)
+    assert again.penalty == pair.penalty
     card = json.loads(path.with_suffix(".json").read_text("utf-8"))
     inside = checkpoints.read_card(path)
     assert card == inside | {"sha256": card["sha256"]}
@@ -289,8 +290,13 @@ def test_ours_are_here_and_are_no_networks():
     assert "sc" not in checkpoints.names()
     size = 0
     for scale in (2, 3, 4):
-        assert sparse_coding.load(None, scale).scale == scale
+        pair = sparse_coding.load(None, scale)
+        assert pair.scale == scale
+        assert torch.allclose(pair.lr.norm(dim=1), torch.ones(len(pair.lr)), atol=1e-3)
+        assert pair.hr.isfinite().all()
         path = checkpoints.folder() / f"sc_x{scale}.safetensors"
+        card = checkpoints.read_card(path)
+        assert card["training_images"] == "T91 (91)" and card["minutes"] < 5
         size += path.stat().st_size
     assert size < 1.5e6
 
