@@ -84,6 +84,16 @@ def load(
     return _MAKE[method](_read(path, PARTS[method], scale), scale, device)
 
 
+def dictionary(scale: int) -> zeyde.Dictionary:
+    """The pair that K-SVD, NE, GR and ANR share.
+
+    Raises
+    ------
+    CheckpointError : as `load`.
+    """
+    return _read(locate("ksvd", scale), "ksvd", scale)
+
+
 def _read(path: Path, kind: str, scale: int):
     tensors, card = checkpoints.read_tensors(path)
     if (card.get("method"), card.get("scale")) != (kind, scale):
@@ -138,8 +148,9 @@ def train(
         learnt = zeyde.learn(images, scale, seed=seed, **choices)
         tensors = halved(learnt._asdict())
     elif kind == "aplus":
-        dictionary = _read(locate("ksvd", scale), "ksvd", scale)
-        learnt = anchored.learn_aplus(images, scale, dictionary, **choices)
+        learnt = anchored.learn_aplus(
+            images, scale, dictionary(scale), **choices
+        )
         tensors = anchored.pack(learnt, scale)
     elif kind == "kk":
         learnt = kernel_regression.learn(images, scale, seed=seed, **choices)
