@@ -301,17 +301,25 @@ def test_ours_are_here_and_are_no_networks():
     assert size < 1.5e6
 
 
-def test_unfit_requests(tmp_path, monkeypatch):
+def test_unfit_requests(tmp_path):
     path = tmp_path / "p.safetensors"
     sparse_coding.write(random_pair(4), path, {})
     network = checkpoints.folder() / "9-1-5_x3.safetensors"
     text = tmp_path / "t.safetensors"
     text.write_text("hello")
+    odd = tmp_path / "odd.safetensors"
+    card = {"method": "sc", "penalty": 0.1}
+    checkpoints.write_tensors({"lr": torch.ones(3, 144)}, odd, card)
+    uneven = tmp_path / "uneven.safetensors"
+    lr, hr, _ = random_pair(3)
+    sparse_coding.write(Dictionaries(lr, hr[:-1]), uneven, {})
     for model, scale, said in [
         ("official/yang", 2, "official/yang is for x3, not x2"),
         ("9-1-5", 3, "'9-1-5' is not known to method sc; there is official/yang"),
         (str(path), 3, "is for x4, not x3"),
         (str(network), 3, "no dictionaries of method sc"),
+        (str(odd), 3, "no dictionaries of method sc"),
+        (str(uneven), 3, "no dictionaries of method sc"),
         (str(text), 3, "not weights of this book"),
         (str(tmp_path / "none.safetensors"), 3, "no such file"),
         (None, None, "of method sc needs --scale: x2, x3, x4"),
