@@ -92,13 +92,13 @@ def measure(
 
 def _made_by(method: str, model: str | None, scale: int) -> dict:
     """What the row's numbers rest on: training minutes and device."""
-    model = model and model.removesuffix("+")
-    if method in trained.PARTS:
-        card = checkpoints.read_card(trained.locate(method, scale, model))
-        return {"minutes": card.get("minutes"), "device": card.get("device")}
-    if method != "srcnn" or model in checkpoints.OFFICIAL:
+    if method == "bicubic" or (model or "").startswith("official/"):
         return {"minutes": None, "device": None}
-    card = checkpoints.read_card(checkpoints.locate(model, scale))
+    if method == "srcnn":
+        path = checkpoints.locate(model.removesuffix("+"), scale)
+    else:
+        path = trained.locate(method, scale, model)
+    card = checkpoints.read_card(path)
     return {"minutes": card.get("minutes"), "device": card.get("device")}
 
 

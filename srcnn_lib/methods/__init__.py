@@ -74,11 +74,6 @@ def get(
         if model is not None:
             raise ValueError("bicubic has no models; leave --model out")
         return bicubic
-    if name == "sc":
-        from . import sparse_coding
-
-        dictionaries = sparse_coding.load(model, scale)
-        return sparse_coding.SparseCoding(dictionaries, device=device)
     if name == "srcnn":
         from .. import checkpoints
         from .srcnn import SRCNNMethod

@@ -15,11 +15,14 @@ import torch
 from .. import checkpoints
 from ..images import luma
 from ..models import describe
-from . import anchored, kernel_regression, neighbor_embedding, zeyde
+from . import anchored, kernel_regression, neighbor_embedding, sparse_coding
+from . import zeyde
 from .patches import PatchMethod
+from .sparse_coding import SparseCoding
 
 #: Method → kind of file that it needs.
 PARTS = {
+    "sc": "sc",
     "ksvd": "ksvd",
     "ne-nnls": "ksvd",
     "ne-lle": "ksvd",
@@ -68,18 +71,21 @@ def load(
     *,
     model: str | None = None,
     device: str = "auto",
-) -> PatchMethod:
+) -> PatchMethod | SparseCoding:
     """The method of that name, one of `PARTS`.
 
     Parameters
     ----------
-    model : a file in place of the book's.
+    model : a file in place of the book's; for ``"sc"`` see
+        `sparse_coding.load`.
 
     Raises
     ------
     CheckpointError : for a file that is missing, damaged or for another
         method or scale.
     """
+    if method == "sc":
+        return SparseCoding(sparse_coding.load(model, scale), device=device)
     path = locate(method, scale, model)
     return _MAKE[method](_read(path, PARTS[method], scale), scale, device)
 
@@ -121,11 +127,12 @@ def train(
 
     Parameters
     ----------
-    kind : ``"ksvd"``, ``"aplus"`` (with the book's dictionary) or ``"kk"``.
+    kind : ``"sc"``, ``"ksvd"``, ``"aplus"`` (with the book's dictionary) or
+        ``"kk"``.
     sets : pictures by name, uint8; such as `datasets.Dataset`.
     out : the folder to write to.
-    choices : those of `zeyde.learn`, `anchored.learn_aplus` or
-        `kernel_regression.learn`.
+    choices : those of `sparse_coding.train`, `zeyde.learn`,
+        `anchored.learn_aplus` or `kernel_regression.learn`.
 
     Returns
     -------
@@ -144,7 +151,11 @@ def train(
             except ValueError as e:
                 raise ValueError(f"{name}: {e}") from None
     choices["progress"] = progress
-    if kind == "ksvd":
+    if kind == "sc":
+        learnt, settings = sparse_coding.train(
+            dict(enumerate(images)), scale, seed=seed, **choices
+        )
+    elif kind == "ksvd":
         learnt = zeyde.learn(images, scale, seed=seed, **choices)
         tensors = halved(learnt._asdict())
     elif kind == "aplus":
@@ -157,21 +168,21 @@ def train(
         tensors = halved(learnt._asdict())
     else:
         raise ValueError(f"nothing is trained for {kind!r}")
-    return checkpoints.write_tensors(
-        tensors,
-        Path(out) / f"{kind}_x{scale}.safetensors",
-        {
-            "method": kind,
-            "scale": scale,
-            "training_images": ", ".join(
-                f"{getattr(s, 'name', 'pictures')} ({len(s)})" for s in sets
-            ),
-            "seed": seed,
-            "minutes": round((time.perf_counter() - began) / 60, 2),
-            "device": describe(torch.device("cpu")),
-            "torch": torch.__version__,
-        },
-    )
+    card = {
+        "method": kind,
+        "scale": scale,
+        "training_images": ", ".join(
+            f"{getattr(s, 'name', 'pictures')} ({len(s)})" for s in sets
+        ),
+        "seed": seed,
+        "minutes": round((time.perf_counter() - began) / 60, 2),
+        "device": describe(torch.device("cpu")),
+        "torch": torch.__version__,
+    }
+    path = Path(out) / f"{kind}_x{scale}.safetensors"
+    if kind == "sc":
+        return sparse_coding.write(learnt, path, settings | card)
+    return checkpoints.write_tensors(tensors, path, card)
 
 
 def halved(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
