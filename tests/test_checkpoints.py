@@ -373,6 +373,8 @@ def test_our_weights_are_what_their_cards_say():
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert card["sha256"] == digest, path.name
         name, _, scale = path.stem.rpartition("_x")
+        if name in checkpoints.OTHER_METHODS:
+            continue
         model = checkpoints.load(name, int(scale))
         assert model.architecture.name == name
         assert all(torch.isfinite(p).all() for p in model.parameters())
