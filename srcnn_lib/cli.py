@@ -304,11 +304,14 @@ def _train_method(args) -> int:
     from . import datasets
     from .methods import trained
 
-    for name in ("steps", "batch", "size", "optimiser", "step_size",
-                 "sampling", "zoom", "init", "resume"):  # fmt: skip
-        if getattr(args, name):
+    usual = {"arch": "9-1-5", "preset": "quick", "resume": False}
+    for name in ("arch", "preset", "steps", "batch", "size", "optimiser",
+                 "step_size", "sampling", "zoom", "init", "resume"):  # fmt: skip
+        if getattr(args, name) != usual.get(name):
             option = name.replace("_", "-")
             raise ValueError(f"--{option} is for networks, not {args.method}")
+    if args.device == "cuda":
+        raise ValueError(f"{args.method} trains on the CPU; leave --device out")
     sets = []
     for name in args.images:
         if name in datasets.names():

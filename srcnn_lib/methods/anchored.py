@@ -80,7 +80,9 @@ def neighbourhoods(
     return (1 + ridge) * ridge_projection(lr, hr, ridge)
 
 
-def gr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+def gr(
+    dictionary: Dictionary, scale: int, device: str = "auto"
+) -> PatchMethod:
     """Global regression as a method: one matrix for all patches."""
     device = choose_device(device)
     projection = ridge_projection(dictionary.lr, dictionary.hr, GR_RIDGE)
@@ -125,7 +127,9 @@ def _project(seen, nearest, projections):
     return out
 
 
-def anr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+def anr(
+    dictionary: Dictionary, scale: int, device: str = "auto"
+) -> PatchMethod:
     """Anchored neighbourhood regression as a method."""
     projections = neighbourhoods(dictionary)
     return anchored(
@@ -236,7 +240,8 @@ def pack(anchors: Anchors, scale: int) -> dict[str, torch.Tensor]:
     """
     p = anchors.projections
     flat = p.mT.reshape(-1, p.shape[1])  # (k·d, m)
-    axes = patches.main_axes((flat.T @ flat).double(), PACK_DROPPED_ENERGY[scale])
+    dropped = PACK_DROPPED_ENERGY[scale]
+    axes = patches.main_axes((flat.T @ flat).double(), dropped)
     coefficients = axes @ p  # (k, r, d)
     steps = (coefficients.abs().amax((1, 2), keepdim=True) / 127).half()
     steps = steps.clamp(min=torch.finfo(torch.half).tiny)

@@ -64,15 +64,15 @@ def laplacian(y: torch.Tensor) -> torch.Tensor:
     return around - 4 * y[1:-1, 1:-1]
 
 
-def windows(y: torch.Tensor, scale: int, stride: int = 1) -> torch.Tensor:
-    """The Laplacian around every patch, (n, f²), row by row as `windows_of`.
+def windows(y: torch.Tensor, scale: int) -> torch.Tensor:
+    """The Laplacian around every patch, (n, f²), row by row.
 
     `y`: (H, W), the bicubic picture.  f = 5·scale - 2: the patch, and as far
     around it as the Laplacian of one LR pixel more reaches.
     """
     size = WINDOW * scale + 2 * margin(scale)
     maps = laplacian(y)[None, None]
-    return F.unfold(maps, size, stride=stride * scale)[0].T
+    return F.unfold(maps, size, stride=scale)[0].T
 
 
 def _contrast(seen: torch.Tensor) -> torch.Tensor:

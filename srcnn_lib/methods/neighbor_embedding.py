@@ -14,21 +14,27 @@ Timofte et al., ICCV 2013, section 2.2.
 import torch
 
 from ..models import choose_device
-from . import patches
 from .patches import PatchMethod
 from .zeyde import Dictionary
 
 LLE_NEIGHBOURS = 24
+#: The authors' program has 24 here too, with which Set5 x3 comes out at 31.72
+#: dB, above the printed 31.60; about half of them, those of the opposite sign,
+#: get no weight.  With 12 it is 31.67 dB, in less than half the time.
 NNLS_NEIGHBOURS = 12
 #: LLE: part of the trace that is added to the diagonal.
 LLE_RIDGE = 1e-4
-#: NNLS: rounds of exchanging all unfit unknowns before one goes at a time.
+#: NNLS: rounds of exchanging all unfit weights without gain, before one goes
+#: at a time; and rounds after which the last answer is taken as it is.
 FULL_EXCHANGES = 10
+MOST_ROUNDS = 200
 #: NNLS: a gradient or weight below this counts as zero.
 TOLERANCE = 1e-9
 
 
-def lle_weights(signals: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
+def lle_weights(
+    signals: torch.Tensor, neighbours: torch.Tensor
+) -> torch.Tensor:
     """The weights, summing to one, that rebuild each signal best.
 
     Parameters
@@ -80,14 +86,15 @@ def nnls_weights(gram: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     tries = torch.full((n,), FULL_EXCHANGES, device=wanted.device)
     places = torch.arange(k, device=wanted.device)
     eye = torch.eye(k, dtype=gram.dtype, device=gram.device)
-    while len(open_):
+    gram = gram + 1e-9 * eye  # two neighbours may be the same
+    for rounds in range(MOST_ROUNDS):
         both = positive[:, :, None] & positive[:, None, :]
         system = torch.where(both, gram, eye)
         x = torch.linalg.solve(system, wanted * positive)
         gradient = (gram @ x[..., None])[..., 0] - wanted
         unfit = torch.where(positive, x < -TOLERANCE, gradient < -TOLERANCE)
         count = unfit.sum(1)
-        done = count == 0
+        done = (count == 0) | (rounds == MOST_ROUNDS - 1)
         out[open_[done]] = (x * scale)[done].clamp(min=0).to(out.dtype)
         better = count < fewest
         fewest = torch.where(better, count, fewest)
@@ -95,9 +102,11 @@ def nnls_weights(gram: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         last = torch.where(unfit, places, -1).amax(1, keepdim=True)
         exchange = unfit & ((tries > 0)[:, None] | (places == last))
         positive = positive ^ exchange
-        keep = ~done
+        if done.all():
+            break
         open_, gram, wanted, scale, positive, fewest, tries = (
-            t[keep] for t in (open_, gram, wanted, scale, positive, fewest, tries)
+            t[~done]
+            for t in (open_, gram, wanted, scale, positive, fewest, tries)
         )
     return out
 
@@ -117,7 +126,9 @@ def _method(weigh, neighbours, dictionary, scale, device):
     return PatchMethod.of_gradients(dictionary.basis, restore, scale, device)
 
 
-def lle(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+def lle(
+    dictionary: Dictionary, scale: int, device: str = "auto"
+) -> PatchMethod:
     """NE+LLE as a method."""
 
     def weigh(seen, nearest, atoms):
@@ -126,7 +137,9 @@ def lle(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod
     return _method(weigh, LLE_NEIGHBOURS, dictionary, scale, device)
 
 
-def nnls(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+def nnls(
+    dictionary: Dictionary, scale: int, device: str = "auto"
+) -> PatchMethod:
     """NE+NNLS as a method."""
     all_products = dictionary.lr @ dictionary.lr.T
     all_products = all_products.to(choose_device(device))

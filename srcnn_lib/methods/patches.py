@@ -114,7 +114,9 @@ def main_axes(covariance: torch.Tensor, dropped: float) -> torch.Tensor:
     return axes[:, ~left_out].T.flip(0).contiguous().float()
 
 
-def windows_of(maps: torch.Tensor, scale: int, stride: int = 1) -> torch.Tensor:
+def windows_of(
+    maps: torch.Tensor, scale: int, stride: int = 1
+) -> torch.Tensor:
     """All patches of pictures (c, H, W): (n, c·(3·scale)²), row by row."""
     step = stride * scale
     return F.unfold(maps[None], WINDOW * scale, stride=step)[0].T
@@ -237,13 +239,11 @@ class PatchMethod:
         begun = 0  # sums in rows that the next band will finish
         for first in range(0, count, rows):
             last = min(first + rows, count)
-            y = resize(
-                lambda a, b: lr_y[a:b], first * scale, (last + reach - 1) * scale
-            ).astype(np.float32)
+            top, bottom = first * scale, (last + reach - 1) * scale
+            y = resize(lambda a, b: lr_y[a:b], top, bottom).astype(np.float32)
             added = self._added(torch.from_numpy(y))
             added[: (WINDOW - 1) * scale] += begun
             begun = added[(last - first) * scale :].clone()
-            top = first * scale
             weight = down[top : top + len(added), None] * across
             y[edge:-edge, edge:-edge] += (added / weight).numpy()
             # Finished are the rows above the next band's first patch.

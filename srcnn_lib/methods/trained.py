@@ -107,10 +107,15 @@ def _read(path: Path, kind: str, scale: int):
             f"{path}: is for {card.get('method', 'a network')} "
             f"x{card.get('scale')}, not {kind} x{scale}"
         )
-    if kind == "aplus":
-        return anchored.unpack(tensors)
-    type_ = zeyde.Dictionary if kind == "ksvd" else kernel_regression.Bumps
-    return type_(*(tensors[name].float() for name in type_._fields))
+    try:
+        if kind == "aplus":
+            return anchored.unpack(tensors)
+        type_ = zeyde.Dictionary if kind == "ksvd" else kernel_regression.Bumps
+        return type_(*(tensors[name].float() for name in type_._fields))
+    except KeyError as e:
+        raise checkpoints.CheckpointError(
+            f"{path}: damaged weights (no {e})"
+        ) from None
 
 
 def train(

@@ -66,9 +66,7 @@ def omp(
     """
     chunk = patches.CHUNK[signals.device.type]
     gram = atoms @ atoms.T
-    parts = [_omp(part, atoms, gram, nonzeros) for part in signals.split(chunk)]
-    if not parts:
-        parts = [_omp(signals, atoms, gram, nonzeros)]
+    parts = [_omp(x, atoms, gram, nonzeros) for x in signals.split(chunk)]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
@@ -104,7 +102,8 @@ def _solve(system, wanted):
         sound = pivot > 1e-6
         lower[:, j, j] = torch.where(sound, pivot, 1).sqrt()
         inverse.append(sound / lower[:, j, j])
-        below = system[:, j + 1 :, j] - (lower[:, j + 1 :, :j] @ row[..., None])[..., 0]
+        known = (lower[:, j + 1 :, :j] @ row[..., None])[..., 0]
+        below = system[:, j + 1 :, j] - known
         lower[:, j + 1 :, j] = below * inverse[j][:, None]
     y = torch.zeros_like(wanted)
     for j in range(size):
@@ -152,8 +151,9 @@ def ksvd(
         )
     order = np.random.default_rng(seed).permutation(len(usable))[:atoms]
     d = torch.nn.functional.normalize(usable[torch.from_numpy(order)])
-    bar = tqdm(range(iterations), desc="K-SVD", leave=False, disable=not progress)
-    for _ in bar:
+    for _ in tqdm(
+        range(iterations), desc="K-SVD", leave=False, disable=not progress
+    ):
         support, weights = omp(signals, d, nonzeros)
         d = _update_atoms(signals, d, support, weights)
     return d
@@ -235,15 +235,21 @@ def learn(
     if not pairs:
         raise ValueError("no picture is large enough to learn from")
     basis = patches.principal_axes((y for y, _ in pairs), scale, STRIDE)
-    seen = torch.cat([patches.features(y, scale, basis, STRIDE) for y, _ in pairs])
-    wanted = torch.cat(
-        [patches.residual_patches(missing, scale, STRIDE) for _, missing in pairs]
+    seen = torch.cat(
+        [patches.features(y, scale, basis, STRIDE) for y, _ in pairs]
     )
-    lr = ksvd(seen, atoms=atoms, iterations=iterations, seed=seed, progress=progress)
+    wanted = torch.cat(
+        [patches.residual_patches(z, scale, STRIDE) for _, z in pairs]
+    )
+    lr = ksvd(
+        seen, atoms=atoms, iterations=iterations, seed=seed, progress=progress
+    )
     return Dictionary(basis, lr, fit_hr(omp(seen, lr), wanted, atoms))
 
 
-def method(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+def method(
+    dictionary: Dictionary, scale: int, device: str = "auto"
+) -> PatchMethod:
     """K-SVD as a method."""
     device = choose_device(device)
     dictionary = dictionary.to(device)
