@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import checkpoints, datasets, evaluation, methods, paper
-from .methods import trained
+from .methods import sparse_coding, trained
 
 #: Largest difference that is still the same number, on another machine.
 TOLERANCE_DB = 0.005
@@ -226,18 +226,24 @@ def compare(means_only: bool = True) -> list[Compared]:
 
     The paper's networks appear twice: with the authors' own weights, which
     proves the protocol, and as the network of that architecture trained here.
+    So does SC at x3, with Yang's own dictionary and with ours.
     """
     recorded = {_key(row): row for row in rows()}
     found = []
     for p in paper.printed():
         if means_only and p.image is not None:
             continue
-        candidates = [("run here", p.model)]
-        if p.method == "srcnn":
+        if p.method == "bicubic":
+            candidates = [("run here", None)]
+        elif p.method == "srcnn":
             candidates = [
                 ("authors' weights", p.model),
                 ("trained here", COUNTERPART[p.model]),
             ]
+        else:
+            candidates = [("trained here", None)]
+            if p.method == "sc":
+                candidates.insert(0, ("authors' weights", sparse_coding.OFFICIAL))
         for made, model in candidates:
             row = recorded.get((p.method, model, p.dataset, p.scale, p.luma))
             ours = _value(row, p.metric, p.image) if row else None
