@@ -75,7 +75,7 @@ def _omp(signals, atoms, gram, nonzeros):
     rest = correlation
     support = correlation.new_empty(len(signals), 0, dtype=torch.long)
     for step in range(nonzeros):
-        best = rest.abs().argmax(1, keepdim=True)
+        best = rest.abs().max(1, keepdim=True).indices
         support = torch.cat([support, best], 1)
         system = gram[support[:, :, None], support[:, None, :]]
         wanted = correlation.gather(1, support)
