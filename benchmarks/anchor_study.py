@@ -4,8 +4,9 @@
 
 Learns dictionaries of several sizes from T91 and makes ANR and A+ of them;
 that of 1,024 atoms is the book's.  Nothing is chosen by this: the book's
-methods keep the authors' 1,024 atoms and 5 million samples.  Writes data/studies/anchors.json after every row; a
-second start goes on where the first ended.
+methods keep the authors' 1,024 atoms and 5 million samples.  Writes
+data/studies/anchors.json after every row; a second start goes on where the
+first ended.
 """
 
 import datetime

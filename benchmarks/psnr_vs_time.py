@@ -18,8 +18,15 @@ import time
 import numpy as np
 import torch
 
-from srcnn_lib import checkpoints, datasets, evaluation, images, methods
-from srcnn_lib import metrics, training
+from srcnn_lib import (
+    checkpoints,
+    datasets,
+    evaluation,
+    images,
+    methods,
+    metrics,
+    training,
+)
 
 SCALE, DATASET = 3, "Set14"
 FILE = datasets.data_folder() / "studies" / "psnr_vs_time.json"

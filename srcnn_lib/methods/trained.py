@@ -15,8 +15,7 @@ import torch
 from .. import checkpoints
 from ..images import luma
 from ..models import describe
-from . import anchored, kernel_regression, neighbor_embedding, sparse_coding
-from . import zeyde
+from . import anchored, kernel_regression, neighbor_embedding, sparse_coding, zeyde
 from .patches import PatchMethod
 from .sparse_coding import SparseCoding
 
