@@ -155,13 +155,33 @@ def ksvd(
         range(iterations), desc="K-SVD", leave=False, disable=not progress
     ):
         support, weights = omp(signals, d, nonzeros)
-        d = _update_atoms(signals, d, support, weights)
+        d, _ = update_atoms(signals, d, support, weights)
     return d
 
 
-def _update_atoms(signals, d, support, weights):
-    """One round over all atoms; `weights` are updated with them."""
-    d = d.clone()
+def update_atoms(
+    signals: torch.Tensor,
+    atoms: torch.Tensor,
+    support: torch.Tensor,
+    weights: torch.Tensor,
+    power_steps: int = 1,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Improve every atom and the weights it has, one after the other.
+
+    Parameters
+    ----------
+    signals : (n, d).
+    atoms : (k, d), unit norm.
+    support, weights : (n, nonzeros), codes of `omp`.
+    power_steps : of the power method in place of each SVD.  With many the
+        update is K-SVD's own; one does as well over the iterations.
+
+    Returns
+    -------
+    atoms, weights : new ones.  An atom of fewer than `LEAST_USES` signals is
+        replaced by the signal that is coded worst.
+    """
+    d, weights = atoms.clone(), weights.clone()
     rest = signals - (weights[..., None] * d[support]).sum(1)
     used = weights != 0
     # Which (signal, place) an atom is used at: sorted by atom, then split.
@@ -179,11 +199,12 @@ def _update_atoms(signals, d, support, weights):
         rows = at // support.shape[1]
         w = flat[at]
         wanted = rest[rows] + w[:, None] * d[k]
-        atom = torch.nn.functional.normalize(w @ wanted, dim=0)
-        w = wanted @ atom
+        for _ in range(power_steps):
+            atom = torch.nn.functional.normalize(w @ wanted, dim=0)
+            w = wanted @ atom
         d[k], flat[at] = atom, w
         rest[rows] = wanted - w[:, None] * atom
-    return d
+    return d, flat.view_as(weights)
 
 
 def fit_hr(
