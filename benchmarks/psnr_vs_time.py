@@ -25,8 +25,8 @@ from srcnn_lib import (
     images,
     methods,
     metrics,
-    training,
 )
+from srcnn_lib.models import describe
 
 SCALE, DATASET = 3, "Set14"
 FILE = datasets.data_folder() / "studies" / "psnr_vs_time.json"
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    device = training.describe(torch.device("cpu"))
+    device = describe(torch.device("cpu"))
     pictures = [
         evaluation.degrade(image, SCALE)
         for image in datasets.load(DATASET).values()

@@ -851,7 +851,8 @@ class _Loop:
             return self._step()
         except (RuntimeError, MemoryError) as e:
             # On a CPU torch has no error of its own for it.
-            if isinstance(e, RuntimeError) and "memory" not in str(e):
+            known = isinstance(e, (MemoryError, torch.OutOfMemoryError))
+            if not known and "allocate memory" not in str(e):
                 raise
             c = self.config
             raise TrainingError(

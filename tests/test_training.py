@@ -506,6 +506,13 @@ def test_a_batch_too_large_for_memory_is_one_line(
     monkeypatch.setattr(training, "_loss", full)
     with pytest.raises(TrainingError, match="a batch of .* smaller batch"):
         train(TINY, pictures)
+    def broken(*_):
+        raise RuntimeError("CUDA error: an illegal memory access")
+
+    monkeypatch.setattr(training, "_loss", broken)
+    with pytest.raises(RuntimeError, match="illegal") as caught:
+        train(TINY, pictures)
+    assert not isinstance(caught.value, TrainingError)
     monkeypatch.setattr(training, "_loss", lambda *_: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size|dot"):
         train(TINY, pictures)
