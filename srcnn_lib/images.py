@@ -17,6 +17,8 @@ RGB_TO_YCBCR = np.array(
     ]
 )
 YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
+#: Y of black and of white.
+BLACK, WHITE = 16.0, 235.0
 #: MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix.
 RGB_TO_GRAY = np.array([0.298936021293776, 0.587043074451121, 0.114020904255103])
 
