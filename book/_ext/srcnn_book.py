@@ -3,7 +3,8 @@
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
 - Numbers in index.md come from the recorded results, as substitutions.
-- MathJax comes with the book, so that it reads offline.
+- MathJax comes with the book, so that it reads offline; so do the networks,
+  which run in the reader's browser (srcnn_live.py).
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from sphinx.util.fileutil import copy_asset
 
+import srcnn_live
 from srcnn_lib import datasets, ledger
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +65,7 @@ def finish(app, exception):
     extensions = "input/tex/extensions"
     copy_asset(source / "tex-svg.js", target)
     copy_asset(source / extensions, target / extensions)
+    srcnn_live.write(Path(app.outdir) / "_static" / "live")
     # The theme preloads its fonts in a way that fails for a page on a disk.
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
