@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -176,6 +177,22 @@ def test_fits_a_phone(seen):
     finally:
         seen.set_viewport_size(DESK)
     assert not wide
+
+
+@pytest.mark.parametrize(
+    "theme, size", [("light", DESK), ("dark", DESK), ("light", PHONE)]
+)
+def test_nothing_bars_readers_with_impairments(seen, theme, size):
+    set_theme = "theme => document.documentElement.dataset.theme = theme"
+    seen.set_viewport_size(size)
+    seen.evaluate(set_theme, theme)
+    try:
+        found = Axe().run(seen).response["violations"]
+    finally:
+        seen.set_viewport_size(DESK)
+        seen.evaluate(set_theme, "light")
+    grave = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not [(v["id"], v["nodes"][0]["html"][:200]) for v in grave]
 
 
 def test_links_inside_the_book_lead_somewhere(seen):

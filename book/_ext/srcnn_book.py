@@ -24,6 +24,16 @@ from srcnn_lib import datasets, ledger
 ROOT = Path(__file__).resolve().parents[2]
 CACHES = ROOT / "_build" / ".jupyter_cache"
 CACHES_KEPT = 3
+#: What themes and translators write, and what pages have instead.
+MENDED = {
+    # Fonts are preloaded in a way that fails for a page on a disk.
+    r'<link rel="preload" as="font"[^>]*>\n?': "",
+    # Roles that screen readers can't use: a list without list items.
+    r'role="list" (class="citation-list")': r"\1",
+    r' role="doc-biblioentry"': "",
+    # What scrolls has to be reached by keyboard.
+    r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
+}
 
 
 def cache_key() -> str:
@@ -66,12 +76,13 @@ def finish(app, exception):
     copy_asset(source / "tex-svg.js", target)
     copy_asset(source / extensions, target / extensions)
     srcnn_live.write(Path(app.outdir) / "_static" / "live")
-    # The theme preloads its fonts in a way that fails for a page on a disk.
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        lighter = re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text)
-        if lighter != text:
-            page.write_text(lighter, encoding="utf-8")
+        mended = text
+        for pattern, replacement in MENDED.items():
+            mended = re.sub(pattern, replacement, mended)
+        if mended != text:
+            page.write_text(mended, encoding="utf-8")
 
 
 def setup(app):
