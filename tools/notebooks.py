@@ -109,7 +109,7 @@ def stored(outputs: list) -> list:
             output.data = {
                 kind: re.sub(r" at 0x[0-9a-f]+", "", text)
                 for kind, text in output.data.items()
-                if kind in TEXT
+                if kind in TEXT and "data:image/" not in text
             }
             if not output.data:
                 continue
