@@ -323,12 +323,12 @@ def contributions(model: SRCNN, window: np.ndarray) -> Contributions:
     biases = [conv.bias for conv in exact.convs]
     found = torch.autograd.grad(out.sum(), maps + biases)
     gradients, of_bias = found[: len(maps)], found[len(maps) :]
-    added = [float((b * g).sum()) for b, g in zip(biases, of_bias)]
+    added = [(b * g).sum().item() for b, g in zip(biases, of_bias)]
     return Contributions(
         maps=[m[0].detach().numpy() for m in maps],
         parts=[(m * g)[0].detach().numpy() for m, g in zip(maps, gradients)],
         rest=[sum(added[i:]) for i in range(len(maps))],
-        output=float(out),
+        output=out.item(),
         filter=gradients[0][0, 0].numpy(),
     )
 
