@@ -7,7 +7,7 @@ them.  Nothing here draws; `plots` does.
 
 import copy
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -257,21 +257,7 @@ def feature_maps(
     device = model.convs[0].weight.device
     batch = torch.as_tensor(y, dtype=torch.float32, device=device)[None, None]
     with torch.no_grad():
-        return [m[0].cpu().numpy() for m in _layers(model, batch, padding)]
-
-
-def _layers(
-    model: SRCNN, y: torch.Tensor, padding: str
-) -> Iterator[torch.Tensor]:
-    """The maps of `SRCNN.forward`, layer by layer."""
-    for i, conv in enumerate(model.convs):
-        margin = conv.kernel_size[0] // 2
-        if padding == "same" and margin:
-            y = F.pad(y, (margin,) * 4, mode="replicate")
-        y = conv(y)
-        if i < len(model.convs) - 1:
-            y = F.relu(y)
-        yield y
+        return [m[0].cpu().numpy() for m in model.layers(batch, padding)]
 
 
 class Contributions(NamedTuple):
@@ -319,7 +305,7 @@ def contributions(model: SRCNN, window: np.ndarray) -> Contributions:
         )
     exact = copy.deepcopy(model).cpu().double()
     y = torch.tensor(np.array(window, dtype=float))[None, None].requires_grad_()
-    *maps, out = [y, *_layers(exact, y, "valid")]
+    *maps, out = [y, *exact.layers(y, "valid")]
     biases = [conv.bias for conv in exact.convs]
     found = torch.autograd.grad(out.sum(), maps + biases)
     gradients, of_bias = found[: len(maps)], found[len(maps) :]

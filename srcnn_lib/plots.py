@@ -1,6 +1,7 @@
 """Figures and tables that more than one page shows.
 
-Everything here draws what it is given; nothing is measured or loaded.
+Everything here draws what it is given; nothing is judged or loaded.  Drawings
+of filters take their order and their spectra from `filters`.
 """
 
 from collections.abc import Mapping, Sequence
