@@ -321,7 +321,8 @@ def test_a_pixel_is_the_sum_of_its_contributions(live, model):
                 const app = document.querySelector('.srcnn-live').srcnn
                 app.look(...spot)
                 const trace = app.trace()
-                return { output: trace.output, sizes: [...trace.values].map(v => v.length),
+                return { output: trace.output,
+                         sizes: trace.values.map(v => v.length),
                          sum: trace.contributions.reduce((a, b) => a + b, 0),
                          bias: app.layers[2].biases[0] } }""",
             spot,

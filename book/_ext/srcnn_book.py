@@ -16,9 +16,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import srcnn_live
 from sphinx.util.fileutil import copy_asset
 
-import srcnn_live
 from srcnn_lib import datasets, ledger
 
 ROOT = Path(__file__).resolve().parents[2]

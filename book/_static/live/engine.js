@@ -26,7 +26,7 @@ function srcnnEngine(wasm) {
   }
 
   /* Planes of a picture: y in 0…1 and, unless it is grey, cb, cr in 0…255 and
-     alpha in 0…1.  A picture whose pixels are all grey is its own luma. */
+     alpha in 0…1.  Measured, a grey picture is its own luma. */
   function split(rgba, grey) {
     const n = rgba.length / 4;
     const planes = { y: new Float64Array(n) };

@@ -294,6 +294,8 @@ class SrcnnApp {
       this.layers = await srcnnLive.model(
         `${this.input("model").value}_x${scale}`);
       const source = { ...this.picture, scale };
+      // Enlarged, grey goes through the network in luma's range, as colour.
+      if (!restore) source.grey = false;
       this.truth = null;
       if (restore) {
         Object.assign(source, this.modcrop(this.picture, scale));
