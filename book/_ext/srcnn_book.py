@@ -87,5 +87,6 @@ def finish(app, exception):
 
 def setup(app):
     app.connect("config-inited", configure)
+    app.connect("html-page-context", srcnn_live.add_scripts)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,6 +22,14 @@ PICTURES = {
 SOURCE = Path(__file__).resolve().parents[1] / "_static" / "live"
 
 
+def add_scripts(app, pagename, templatename, context, doctree) -> None:
+    """Give the scripts to a page that has a place for the application."""
+    if 'class="srcnn-live"' in context.get("body", ""):
+        app.add_css_file("live/live.css")
+        for name in ("engine.js", "live.js"):
+            app.add_js_file(f"live/{name}", loading_method="defer")
+
+
 def write(folder: Path) -> None:
     """Write `folder`/packed/*.js: catalogue, weights, pictures."""
     packed = folder / "packed"

@@ -155,6 +155,7 @@ class SrcnnApp {
     this.find = (selector) => this.root.querySelector(selector);
     this.input = (name) => this.find(`[name="${name}"]`);
     this.input("scale").value = 3;
+    if (this.root.dataset.task) this.input("task").value = this.root.dataset.task;
     this.status = this.find('[role="status"]');
     this.canvas = { plain: this.find(".live-plain"), sr: this.find(".live-sr") };
     this.say("Drop, paste or choose a picture; it stays on your computer.");
