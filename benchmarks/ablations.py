@@ -45,7 +45,7 @@ FOUR = "3-3-3-3-1-5"  # sees 13×13 pixels, as 9-1-5 does
 VARIANTS: dict[str, dict[str, dict]] = {
     "data": {
         str(count): {"pictures": count}
-        for count in (91, 5, 10, 25, 50, 191, 291)
+        for count in (91, 5, 10, 291, 25, 50, 191)
     },
     "width": {
         f"{n1}/{n1 // 2}": {"arch": f"9-1-5_{n1}-{n1 // 2}"}
@@ -223,7 +223,7 @@ def find(
     return None
 
 
-def train(ablation, config, pictures, tests, command: str) -> dict:
+def train(config, pictures, tests: Tests, colour_too: bool) -> dict:
     """Train one variant; its row, less its name."""
     began = time.process_time()
     try:
@@ -244,30 +244,30 @@ def train(ablation, config, pictures, tests, command: str) -> dict:
         scores = tests.colour_db(network, config.colour)
         psnr_db = {name: scores[name]["y"] for name in TESTS}
     row = {"psnr_db": psnr_db, "weights": network.count_weights()}
-    if ablation == "colour":
+    if colour_too:
         row["colour_db"] = tests.colour_db(network, config.colour)
     kept = ("validation_images", "validation_psnr_db", "sub_images",
             "minutes", "device", "torch", "commit", "config", "history")
     row |= {key: run.card[key] for key in kept}
     row["cpu_minutes"] = round((time.process_time() - began) / 60, 2)
-    return row | {"command": command}
+    return row
 
 
 def train_all(chosen, preset: str, seeds: int, folder: Path, more) -> None:
+    variants = {ablation: dict(VARIANTS[ablation]) for ablation in chosen}
+    if more and "data" in chosen:
+        variants["data"][Path(more).name] = {"pictures": str(more)}
+    # All of a seed before the next; the ablations take turns.
     plan = [
-        (seed, ablation, name, changes)
+        (seed, name in LAST, turn, ablation, name)
         for seed in range(seeds)
         for ablation in chosen
-        for name, changes in VARIANTS[ablation].items()
+        for turn, name in enumerate(variants[ablation])
     ]
-    plan += [
-        (seed, "data", Path(more).name, {"pictures": str(more)})
-        for seed in range(seeds)
-        if more and "data" in chosen
-    ]
-    plan.sort(key=lambda entry: (entry[0], entry[2] in LAST))
+    plan.sort(key=lambda entry: entry[:3])
     tests = None
-    for seed, ablation, name, changes in plan:
+    for seed, _, _, ablation, name in plan:
+        changes = variants[ablation][name]
         config = recipe(changes, preset, seed)
         if ablation == "data" and seed == 0:  # for the curves
             every = config.steps // 5
@@ -280,11 +280,17 @@ def train_all(chosen, preset: str, seeds: int, folder: Path, more) -> None:
         tests = tests or Tests()
         command = f"python benchmarks/ablations.py --only {ablation}"
         command += " --preset quick" if preset == "quick" else ""
+        if isinstance(pictures, str):
+            command += f" --images {pictures}"
         # 9-1-5 on T91 is in every ablation, and trained for one.
         known = [row for other in VARIANTS for row in read(folder, other)]
         row = find(known, config, pictures) or {}
         if not row or ablation == "colour" and "colour_db" not in row:
-            row = train(ablation, config, pictures, tests, command)
+            mine = {"config": dataclasses.asdict(config), "pictures": pictures}
+            # 9-1-5 as it is will be asked for its colours later.
+            plain = find([mine], recipe({}, preset, seed), 91)
+            colour_too = bool(plain) or ablation == "colour"
+            row = train(config, pictures, tests, colour_too)
         named = {"ablation": ablation, "name": name, "preset": preset,
                  "seed": seed, "pictures": pictures}  # fmt: skip
         dated = {"command": command,

@@ -497,7 +497,8 @@ def _start(
     path = checkpoints.locate(name, scale and int(scale))
     if model.architecture != architecture:
         raise TrainingError(
-            f"{init} is {model.architecture.name}, not {architecture.name}"
+            f"{init} is {_in_words(model.architecture)}, not "
+            f"{_in_words(architecture)}"
         )
     if path.suffix != ".safetensors":
         return model, None
@@ -505,6 +506,11 @@ def _start(
     card.pop("history", None)
     card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return model, card
+
+
+def _in_words(a: Architecture) -> str:
+    words = a.name + (f" for {a.channels} channels" if a.channels > 1 else "")
+    return words + (", residual" if a.residual else "")
 
 
 def _begin(
