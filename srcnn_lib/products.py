@@ -10,9 +10,9 @@ a matrix of rows times the matrix of its filters.
   sparse coding's patch extraction.  A library's convolution is made for many
   input channels and is slow with one.
 - A layer of 1×1 filters has its rows already.
-- The last layer has one filter, or one for each colour, a product with few results; so each pixel is
-  multiplied by all 25 positions of the filter, and 25 shifted pictures are
-  added.
+- The last layer has one filter, or one for each colour, a product with few
+  results; so each pixel is multiplied by all 25 positions of the filter, and
+  25 shifted pictures are added.
 - In between, filters larger than 1×1 are left to the library, for which such
   rows are maps in the layout "channels last": nothing is copied.
 """

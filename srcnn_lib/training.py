@@ -75,7 +75,8 @@ class Config:
     optimiser : ``"muon"``: orthogonalised momentum for all filters but the
         last layer's, Adam for the rest; ``"adam"``; or ``"sgd"`` with
         momentum 0.9, where the last layer (see `last_rate`) and all biases
-        learn at a tenth of the step size, as in the authors' released SRCNN_net.prototxt.
+        learn at a tenth of the step size, as in the authors' released
+        SRCNN_net.prototxt.
     step_size : of Muon and Adam on the mean squared error per pixel (beside
         Muon, Adam takes a tenth); of SGD on half the squared error summed
         over a sub-image, the authors' loss.

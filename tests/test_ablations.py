@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from srcnn_lib import (
     images,
     ledger,
     paper,
+    plots,
     products,
     subimages,
     training,
@@ -440,11 +442,14 @@ def test_the_program_goes_on_where_it_was_stopped(
         return original(*arguments, **more)
 
     monkeypatch.setattr(training, "train", counted)
-    run = lambda *names: ablations.train_all(names, "quick", 2, tmp_path, None)  # noqa: E731
+
+    def run(name):
+        ablations.train_all([name], "quick", 2, tmp_path, None)
+
     with pytest.raises(KeyboardInterrupt):
         run("width")
     first = json.loads((tmp_path / "width.json").read_text())
-    assert [row["seed"] for row in first] == [0, 0]
+    assert [(row["name"], row["seed"]) for row in first] == [("8/4", 0), ("8/4", 1)]
     run("width")
     run("width")  # nothing is left to do
     rows = json.loads((tmp_path / "width.json").read_text())
@@ -503,3 +508,52 @@ def test_the_recorded_degradation_begins_with_the_recorded_result():
     for dataset, value in row["psnr_db"].items():
         result = ledger.find("srcnn", dataset, 3, model="9-1-5")
         assert value == pytest.approx(result["mean"]["psnr_db"], abs=0.002)
+
+
+# Figures --------------------------------------------------------------------
+
+
+def test_a_row_of_rings_per_variant():
+    figure = plots.plot_seeds(
+        {"as it is": [27.0, 27.002], "other": [26.9], "later": []}, note="small"
+    )
+    (axes,) = figure.axes
+    rings = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in rings] == [2, 1]
+    assert [text.get_text() for text in axes.texts] == ["not yet measured"]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["as it is", "other", "later"]
+    assert "small" in axes.get_xlabel()
+    band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
+    spread = np.std([27.0, 27.002], ddof=1)
+    assert band.x0 == pytest.approx(27.001 - spread, abs=1e-6)
+    assert band.x1 == pytest.approx(27.001 + spread, abs=1e-6)
+    plt.close(figure)
+
+
+def test_thousandths_of_a_decibel_dont_fill_the_axis():
+    figure = plots.plot_seeds({"as it is": [27.0, 27.001]})
+    low, high = figure.axes[0].get_xlim()
+    assert high - low == pytest.approx(0.1)
+    plt.close(figure)
+
+
+# The command line -----------------------------------------------------------
+
+
+def test_a_loss_and_residual_learning_from_the_command_line(pictures, tmp_path):
+    from srcnn_lib import cli
+
+    for name, image in pictures.items():
+        images.write(tmp_path / f"{name}.png", image)
+    out = tmp_path / "runs"
+    status = cli.main([
+        "train", "--scale", "3", "--arch", "3-1-3_4-4", "--images", str(tmp_path),
+        "--steps", "3", "--batch", "2", "--loss", "l1", "--residual",
+        "--device", "cpu", "--out", str(out),
+    ])  # fmt: skip
+    assert status == 0
+    path = out / "3-1-3_4-4_x3.safetensors"
+    assert checkpoints.load(str(path), 3).architecture.residual
+    card = checkpoints.read_card(path)
+    assert card["config"]["loss"] == "l1" and card["config"]["residual"]
