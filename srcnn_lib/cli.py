@@ -61,11 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     p = command(
         _upscale,
         "upscale",
-        "enlarge one picture",
+        "enlarge one picture, or all pictures of a folder",
         "srcnn upscale photo.jpg big.png --scale 3",
     )
-    p.add_argument("input", metavar="IN", help="the picture to enlarge")
-    p.add_argument("output", metavar="OUT", help="where to write it: .png, …")
+    p.add_argument(
+        "input", metavar="IN", help="the picture to enlarge, or a folder of them"
+    )
+    p.add_argument(
+        "output",
+        metavar="OUT",
+        help="where to write it: .png, …; of a folder another folder, where "
+        "all keep their names",
+    )
     _add_method(p)
 
     p = command(
@@ -235,15 +242,76 @@ def _method(args) -> methods.Method:
 
 
 def _upscale(args) -> int:
+    if Path(args.input).is_dir():
+        return _upscale_folder(args)
+    _enlarge(args.input, args.output, args.scale, lambda: _method(args))
+    return 0
+
+
+def _enlarge(
+    source: str | Path,
+    target: str | Path,
+    scale: int,
+    method: Callable[[], methods.Method],
+) -> None:
+    """One picture; all that can be wrong is found before `method` is called."""
     from . import images
 
-    image = images.read(args.input)
-    images.check_target(args.output, image, args.scale)  # before the work
-    result = methods.upscale(_method(args), image, args.scale)
-    images.write(args.output, result)
+    image = images.read(source)
+    images.check_target(target, image, scale)
+    replaces = Path(target).exists()
+    if replaces and os.path.samefile(source, target):
+        raise ValueError(f"{target}: is the picture itself; give another name")
+    profile = images.colour_profile(source, image)
+    result = methods.upscale(method(), image, scale)
+    images.write(target, result, profile)
     height, width = result.shape[:2]
-    print(f"{args.output}: {width}×{height} pixels, x{args.scale}")
-    return 0
+    end = "; replaces an older file" if replaces else ""
+    print(f"{target}: {width}×{height} pixels, x{scale}{end}", flush=True)
+
+
+def _upscale_folder(args) -> int:
+    """All pictures of a folder; one that fails is named, the others go on."""
+    from . import datasets, images
+
+    source, target = Path(args.input), Path(args.output)
+    is_picture = target.suffix.lower() in images.SUFFIXES
+    if target.is_file() or (is_picture and not target.exists()):
+        raise ValueError(
+            f"{source}: is a folder; give one picture, or a folder in place "
+            f"of {target}"
+        )
+    if target.exists() and os.path.samefile(source, target):
+        raise ValueError(
+            f"{target}: is the folder of the pictures itself; give another"
+        )
+    paths = datasets.from_folder(source).paths
+    method = _method(args)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ValueError(f"{target}: can't be made ({e.strerror})") from None
+    failed = 0
+    for path in paths.values():
+        try:
+            _enlarge(path, target / path.name, args.scale, lambda: method)
+        except (ValueError, OSError) as e:
+            failed += 1
+            line = " ".join(str(e).split())
+            print(f"srcnn upscale: {line}", file=sys.stderr, flush=True)
+    print(f"{len(paths) - failed} of {len(paths)} pictures enlarged into {target}")
+    others = sorted(
+        path.name
+        for path in source.iterdir()
+        if path.is_file() and path not in paths.values() and path.name[0] != "."
+    )
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        print(
+            f"left out, as they don't end in {', '.join(images.SUFFIXES)}: "
+            f"{', '.join(others[:5])}{more}"
+        )
+    return 2 if failed else 0
 
 
 def _evaluate(args) -> int:

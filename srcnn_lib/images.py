@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ RGB_TO_YCBCR = np.array(
     ]
 )
 YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
+#: Y of black and of white.
+BLACK, WHITE = 16.0, 235.0
 #: MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix.
 RGB_TO_GRAY = np.array([0.298936021293776, 0.587043074451121, 0.114020904255103])
 
@@ -49,10 +52,12 @@ def read(path: str | os.PathLike) -> np.ndarray:
         raise ImageError(f"{path}: no such file")
     try:
         with Image.open(path) as opened:
-            if opened.format == "TIFF" and ";16" in str(opened.tile):
-                return _read_deep_tiff(path)
+            if opened.format == "TIFF" and 16 in opened.tag_v2.get(_BITS, ()):
+                return _read_deep_tiff(path, opened.tag_v2)
             image = ImageOps.exif_transpose(opened)
             image.load()
+    except ImageError:
+        raise
     except UnidentifiedImageError:
         raise ImageError(
             f"{path}: not a picture that can be read; "
@@ -86,7 +91,22 @@ def _to_array(image: Image.Image, path: Path) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _read_deep_tiff(path: Path) -> np.ndarray:
+#: TIFF's tags: bits of a channel, whether 0 is white or black, and EXIF's
+#: orientation.
+_BITS, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
+#: Orientation → the picture as it should be seen; 1 is upright.
+_UPRIGHT = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored[::-1].swapaxes(0, 1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: stored.swapaxes(0, 1)[::-1],
+}
+
+
+def _read_deep_tiff(path: Path, tags: Mapping[int, object]) -> np.ndarray:
     """16-bit TIFF, of which Pillow would give the upper 8 bits only."""
     from skimage.io import imread
 
@@ -96,10 +116,33 @@ def _read_deep_tiff(path: Path) -> np.ndarray:
         raise ImageError(f"{path}: the picture is damaged ({e})") from None
     if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
         raise ImageError(f"{path}: not one grey, RGB or RGBA picture")
-    return array
+    if tags.get(_PHOTOMETRIC) == 0:  # white
+        array = np.iinfo(array.dtype).max - array
+    upright = _UPRIGHT.get(tags.get(_ORIENTATION), np.asarray)
+    return np.ascontiguousarray(upright(array))
 
 
-def write(path: str | os.PathLike, image: np.ndarray) -> None:
+def colour_profile(path: str | os.PathLike, image: np.ndarray) -> bytes | None:
+    """The ICC profile in a picture's file, or None.
+
+    It says which colours the numbers stand for; phones write one for a wider
+    range than sRGB.
+
+    Parameters
+    ----------
+    image : what `read` gave; a profile for other channels, such as CMYK's,
+        does not describe it and is left out.
+    """
+    with Image.open(path) as opened:
+        profile = opened.info.get("icc_profile") or b""
+    channels = b"GRAY" if image.ndim == 2 else b"RGB "
+    # Bytes 16…19 name the channels (ICC.1:2022, section 7.2).
+    return profile if profile[16:20] == channels else None
+
+
+def write(
+    path: str | os.PathLike, image: np.ndarray, profile: bytes | None = None
+) -> None:
     """Write a picture under a temporary name, then rename it into place.
 
     Parameters
@@ -107,6 +150,7 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
     path : the suffix gives the format, one of `SUFFIXES`.
     image : uint8 array (H, W), (H, W, 3) or (H, W, 4); or uint16, grey in
         PNG and TIFF, colour in TIFF only.
+    profile : an ICC profile (`colour_profile`); a BMP is written without.
 
     Raises
     ------
@@ -121,11 +165,13 @@ def write(path: str | os.PathLike, image: np.ndarray) -> None:
         handle, temporary = tempfile.mkstemp(suffix=suffix, dir=path.parent)
         os.close(handle)
         if image.dtype == np.uint16 and image.ndim == 3:
-            from skimage.io import imsave
+            from tifffile import imwrite
 
-            imsave(temporary, image, check_contrast=False)
+            imwrite(temporary, image, photometric="rgb", iccprofile=profile)
         else:
-            Image.fromarray(image).save(temporary, **_QUALITY.get(suffix, {}))
+            more = {"icc_profile": profile} if profile else {}
+            more |= _QUALITY.get(suffix, {})
+            Image.fromarray(image).save(temporary, **more)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except (OSError, ValueError) as e:

@@ -1,6 +1,8 @@
 """The network of the paper and three ways to start its weights."""
 
 import re
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,9 +124,20 @@ class SRCNN(nn.Module):
         ------
         ValueError : for another `padding`.
         """
+        # The last alone is kept: maps of a large picture are many times it.
+        out = deque(self.layers(y, padding), maxlen=1).pop()
+        return self.finish(out, y)
+
+    def layers(
+        self, y: torch.Tensor, padding: str = "same"
+    ) -> Iterator[torch.Tensor]:
+        """What each layer gives, after its ReLU; the last is the result.
+
+        To that of a residual network, `finish` still adds the input.
+        Parameters and errors as in `forward`.
+        """
         if padding not in ("same", "valid"):
             raise ValueError(f"padding must be same or valid, not {padding!r}")
-        given = y
         for i, conv in enumerate(self.convs):
             margin = conv.kernel_size[0] // 2
             if padding == "same" and margin:
@@ -132,7 +145,7 @@ class SRCNN(nn.Module):
             y = conv(y)
             if i < len(self.convs) - 1:
                 y = F.relu(y)
-        return self.finish(y, given)
+            yield y
 
     def finish(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """What the last layer's output `out` makes of the input `y`.

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
 from srcnn_lib import checkpoints, cli, datasets, evaluation, images, ledger, methods
@@ -243,6 +243,7 @@ def folder(tmp_path, photograph):
         ("in.png", "none/out.png", ["none/out.png", "there is no folder"]),
         ("in.png", "in.png/out.png", ["in.png/out.png", "there is no folder"]),
         ("in.png", "folder.png", ["folder.png", "is a folder; give a file name"]),
+        ("in.png", "in.png", ["in.png: is the picture itself; give another name"]),
         ("in.png", "out.xyz", ["out.xyz", "end it in .png"]),
         ("in.png", "out", ["out", "end it in .png"]),
         ("rgba.png", "out.jpg", ["out.jpg", "transparency", "give .png"]),
@@ -262,6 +263,74 @@ def test_the_target_is_looked_at_before_the_work(folder, srcnn):
     """What can't be written is said before a network is even looked for."""
     command = ["upscale", folder / "in.png", folder / "out.xyz", "--scale", 3]
     one_line(srcnn(*command, "--model", "9-9-9"), "out.xyz")
+
+
+def test_upscale_says_that_it_replaces_a_file(folder, srcnn):
+    command = ["upscale", folder / "in.png", folder / "new.png", "--scale", 2]
+    results = [srcnn(*command, "--method", "bicubic") for _ in range(2)]
+    assert [status for status, _, _ in results] == [0, 0]
+    assert ["replaces" in stdout for _, stdout, _ in results] == [False, True]
+
+
+def test_upscale_keeps_the_colour_profile(tmp_path, photograph, srcnn):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    images.write(tmp_path / "in.jpg", photograph, profile)
+    command = ["upscale", tmp_path / "in.jpg", tmp_path / "out.png", "--scale", 2]
+    assert srcnn(*command, "--method", "bicubic")[0] == 0
+    with Image.open(tmp_path / "out.png") as opened:
+        assert opened.info["icc_profile"] == profile
+
+
+def test_upscale_of_a_folder(folder, model, tmp_path, srcnn):
+    """What is good is enlarged, each failure is a line, nothing is left over."""
+    (folder / "notes.txt").write_text("hello")
+    before = listing(folder)
+    out = tmp_path / "new" / "large"
+    command = ("upscale", folder, out, "--scale", 3, "--model", model)
+    status, stdout, stderr = srcnn(*command, "--device", "cpu")
+    assert status == 2
+    good = ["deep.tif", "in.png", "old.png", "rgba.png", "whole.jpg"]
+    assert sorted(path.name for path in out.iterdir()) == good
+    call = methods.get("srcnn", model=str(model), scale=3, device="cpu")
+    for name in good[:4]:
+        expected = methods.upscale(call, images.read(folder / name), 3)
+        assert np.array_equal(images.read(out / name), expected)
+    bad = ["cut.jpg", "cut.png", "empty.jpg", "text.png"]
+    lines = stderr.splitlines()
+    assert len(lines) == len(bad)
+    for name, line in zip(bad, lines):
+        assert line.startswith("srcnn upscale: ") and line.count(name) == 1
+    assert f"5 of 9 pictures enlarged into {out}" in stdout
+    assert "notes.txt" in stdout and "folder.png" not in stdout
+    assert listing(folder) == before
+
+    for name in bad:
+        (folder / name).unlink()
+    again = srcnn(*command)
+    assert (again[0], again[2]) == (0, "")
+    assert again[1].count("replaces an older file") == 5
+
+
+@pytest.mark.parametrize(
+    "source, target, said",
+    [
+        ("here", "here", ["here", "is the folder of the pictures itself"]),
+        ("here", "here/.", ["is the folder of the pictures itself"]),
+        ("here", "out.png", ["is a folder; give one picture, or a folder", "out.png"]),
+        ("here", "here/in.png", ["is a folder; give one picture, or a folder"]),
+        ("here", "here/in.png/out", ["out", "can't be made"]),
+        ("empty", "out", ["empty", "holds no pictures"]),
+        ("here", "out --model 9-9-9", ["9-9-9"]),
+    ],
+)
+def test_unfit_folders(folder, tmp_path, srcnn, source, target, said):
+    (tmp_path / "empty").mkdir()
+    before = listing(tmp_path)
+    target, *options = target.split()
+    options = options or ["--method", "bicubic"]
+    command = ["upscale", tmp_path / source, tmp_path / target, "--scale", 3]
+    one_line(srcnn(*command, *options), *said)
+    assert listing(tmp_path) == before
 
 
 def test_upscale_into_a_read_only_folder(folder, srcnn):

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
+from tifffile import imwrite
 
 from srcnn_lib import images
 
@@ -91,6 +92,74 @@ def test_unreadable(tmp_path, name, content, said):
     with pytest.raises(images.ImageError, match=said) as caught:
         images.read(path)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_tiff_is_seen_upright(tmp_path, rng, orientation):
+    """As Pillow turns the same picture with 8 bits."""
+    stored = rng.integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    shallow = Image.fromarray(stored)
+    shallow.getexif()[0x0112] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(shallow))
+    tag = (274, "H", 1, orientation, True)
+    layouts = {"contig": stored, "separate": stored.transpose(2, 0, 1)}
+    for layout, content in layouts.items():
+        imwrite(
+            tmp_path / "d.tif",
+            content.astype(np.uint16) * 257,
+            photometric="rgb",
+            planarconfig=layout,
+            extratags=[tag],
+        )
+        assert np.array_equal(images.read(tmp_path / "d.tif"), upright * np.uint16(257))
+
+
+def test_deep_tiff_where_zero_is_white(tmp_path, rng):
+    for kind in (np.uint8, np.uint16):
+        grey = rng.integers(0, 256, (5, 7)).astype(kind)
+        imwrite(tmp_path / "w.tif", np.iinfo(kind).max - grey, photometric="miniswhite")
+        assert np.array_equal(images.read(tmp_path / "w.tif"), grey)
+
+
+def test_a_cut_off_deep_tiff_is_named_once(tmp_path, rng):
+    path = tmp_path / "d.tif"
+    images.write(path, rng.integers(0, 65536, (9, 9, 3)).astype(np.uint16))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(images.ImageError) as caught:
+        images.read(path)
+    assert str(caught.value).count("d.tif") == str(caught.value).count("damaged") == 1
+
+
+def profile_of(space: str) -> bytes:
+    """An ICC profile whose header names these channels."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return srgb[:16] + space.encode() + srgb[20:]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_colour_profile_goes_with_the_picture(tmp_path, rng, suffix):
+    rgb = rng.integers(0, 256, (6, 7, 3)).astype(np.uint8)
+    kinds = {"RGB ": [rgb], "GRAY": [rgb[..., 0]]}
+    if suffix == ".tif":
+        kinds["RGB "].append(rgb.astype(np.uint16))
+    for space, pictures in kinds.items():
+        for picture in pictures:
+            path, profile = tmp_path / f"a{suffix}", profile_of(space)
+            images.write(path, picture, profile)
+            assert images.colour_profile(path, images.read(path)) == profile
+            images.write(path, picture)
+            assert images.colour_profile(path, picture) is None
+
+
+def test_a_profile_for_other_channels_is_left_out(tmp_path, rng):
+    rgb = Image.fromarray(rng.integers(0, 256, (6, 7, 3)).astype(np.uint8))
+    path = tmp_path / "a.jpg"
+    rgb.convert("CMYK").save(path, icc_profile=profile_of("CMYK"))
+    assert images.colour_profile(path, images.read(path)) is None
+    path = tmp_path / "a.png"
+    rgb.convert("LA").save(path, icc_profile=profile_of("GRAY"))
+    assert images.read(path).shape == (6, 7, 4)
+    assert images.colour_profile(path, images.read(path)) is None
 
 
 def test_cut_off_picture_missing_file_and_folder(tmp_path, rng):

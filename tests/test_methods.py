@@ -313,6 +313,18 @@ def test_grey_equals_its_colour_twin(photograph):
     assert np.abs(twin.astype(int) - out[..., None]).max() <= 1
 
 
+def test_a_network_sees_grey_as_its_colour_twin(photograph):
+    """In luma's range: black beyond it would come out as dark grey."""
+    grey = photograph[..., 1].copy()
+    grey[:20] //= 20
+    network = methods.get("srcnn", scale=3, device="cpu")
+    out = methods.upscale(network, grey, 3)
+    twin = methods.upscale(network, np.dstack([grey] * 3), 3)
+    assert np.abs(twin.astype(int) - out[..., None]).max() <= 1
+    black = np.zeros((30, 30), dtype=np.uint8)
+    assert methods.upscale(network, black, 3).max() < 8
+
+
 @pytest.mark.parametrize("value", [0, 1, 128, 255])
 def test_flat_pictures_stay_flat(value):
     for shape in [(5, 4), (5, 4, 3), (5, 4, 4)]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..images import rgb_to_ycbcr, ycbcr_to_rgb
+from ..images import BLACK, WHITE, rgb_to_ycbcr, ycbcr_to_rgb
 from ..resize import BandResizer
 from .bicubic import BAND_PIXELS, bicubic
 
@@ -113,9 +113,11 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     """Enlarge a whole picture: luma by `method`, the rest by bicubic.
 
     The paper does so with colour pictures, as the eye sees fine detail in
-    luma only (TPAMI section 4.5).  Works in bands of rows: beside the two
-    pictures only the small one's luma is held whole, and the large one's
-    where `method` has no `bands`.
+    luma only (TPAMI section 4.5).  Grey is brought into luma's range, 16…235:
+    what is darker or brighter, networks have not seen in training.
+
+    Works in bands of rows: beside the two pictures only the small one's luma
+    is held whole, and the large one's where `method` has no `bands`.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     is_grey = image.ndim == 2
     for rows in _slices(height, width):
         image_01 = image[rows] / peak
-        lr_y[rows] = image_01 if is_grey else _y_01(image_01)
+        lr_y[rows] = _of_grey(image_01) if is_grey else _y_01(image_01)
 
     def others(first, last):  # Cb, Cr and alpha, (last - first, W, 2 or 3)
         image_01 = image[first:last] / peak
@@ -153,14 +155,21 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     top = 0
     for sr in _bands(method, lr_y, scale):
         bottom = top + len(sr)
-        if not is_grey:
-            sr = np.asarray(sr, dtype=float) * 255
+        sr = np.asarray(sr, dtype=float) * 255
+        if is_grey:
+            sr = (sr - BLACK) / (WHITE - BLACK)
+        else:
             rest = enlarged(others, top, bottom)
             rgb = ycbcr_to_rgb(np.dstack([sr, rest[..., :2]]))
             sr = np.dstack([rgb, rest[..., 2:]])
         out[top:bottom] = np.floor(np.clip(sr, 0, 1) * peak + 0.5)
         top = bottom
     return out
+
+
+def _of_grey(grey_01: np.ndarray) -> np.ndarray:
+    """Luma in its range, as of the same picture in RGB."""
+    return (BLACK + (WHITE - BLACK) * grey_01) / 255
 
 
 def _y_01(rgb_01: np.ndarray) -> np.ndarray:
