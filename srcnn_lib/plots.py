@@ -487,3 +487,59 @@ def show_receptive_field(
     whole.set_title(f"around row {row}, column {column}")
     window.set_title(f"the {size}×{size} pixels it sees")
     return figure
+
+
+def plot_seeds(
+    variants: Mapping[str, Sequence[float]],
+    *,
+    note: str = "",
+    axes: Axes | None = None,
+) -> Figure:
+    """A row per variant: a ring for each seed, a bar at their mean.
+
+    Parameters
+    ----------
+    variants : label → PSNR in dB, one number a seed; none: not yet measured.
+        The first is what the others are compared with: a line at its mean,
+        and around it a band as wide as its seeds spread (± one standard
+        deviation).
+    note : under the figure, such as the budget.
+    axes : to draw into; a new figure where not given.
+    """
+    if axes is None:
+        size = (6.4, 0.36 * len(variants) + 1.1)
+        axes = plt.figure(figsize=size).add_subplot()
+    first = np.asarray(next(iter(variants.values())), dtype=float)
+    if len(first):
+        spread = first.std(ddof=1) if len(first) > 1 else 0.0
+        axes.axvspan(
+            first.mean() - spread, first.mean() + spread, color="#dddddd"
+        )
+        axes.axvline(first.mean(), color="#8a8a8a", linewidth=1)
+    for y, values in enumerate(variants.values()):
+        if not len(values):
+            axes.annotate(
+                "not yet measured",
+                (0.02, y),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=8,
+                color="#555555",
+            )
+            continue
+        colour = COLOURS["srcnn"]
+        rows = np.full(len(values), y)
+        axes.plot(values, rows, "o", mfc="none", color=colour, markersize=6)
+        mean = np.mean(values)
+        axes.plot([mean, mean], [y - 0.3, y + 0.3], color=colour, linewidth=2)
+    low, high = axes.get_xlim()
+    if high - low < 0.1:  # or a thousandth would look like much
+        middle = (low + high) / 2
+        axes.set_xlim(middle - 0.05, middle + 0.05)
+    axes.ticklabel_format(axis="x", useOffset=False)
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_yticks(range(len(variants)), list(variants))
+    axes.set_ylim(len(variants) - 0.5, -0.5)  # the first on top
+    axes.set_xlabel("validation PSNR (dB)" + (f"\n{note}" if note else ""))
+    axes.grid(axis="y", visible=False)
+    return axes.figure

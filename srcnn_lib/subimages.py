@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .images import luma, modcrop
+from .images import modcrop, planes
 from .methods.bicubic import bicubic
 from .resize import imresize
 from .streaming import pair
@@ -39,6 +39,7 @@ class SubImages:
     border : pixels that the network loses on each side: the label is that
         much smaller than the input.
     stride : of the paper's grid.
+    colour : see `images.planes`; what is cut has so many channels.
 
     Raises
     ------
@@ -53,21 +54,23 @@ class SubImages:
         border: int,
         stride: int = 14,
         device: torch.device | str = "cpu",
+        colour: str = "y",
     ):
         pairs = (
-            image if isinstance(image, tuple) else pair(image, scale)
+            image if isinstance(image, tuple) else pair(image, scale, colour)
             for image in images
         )
         inputs, labels, offsets, shapes = [], [], [], []
         total = 0
         for lr_wide, hr_y in pairs:
-            if min(hr_y.shape) < size:
+            height, width = hr_y.shape[:2]
+            if min(height, width) < size:
                 continue
-            inputs.append(lr_wide.ravel())
-            labels.append(hr_y.ravel())
+            inputs.append(lr_wide.reshape(height * width, -1))
+            labels.append(hr_y.reshape(height * width, -1))
             offsets.append(total)
-            shapes.append(hr_y.shape)
-            total += hr_y.size
+            shapes.append((height, width))
+            total += height * width
         if not shapes:
             raise TrainingError(
                 f"no training picture is as large as {size}×{size} pixels"
@@ -153,7 +156,7 @@ class SubImages:
         ):
             here = slice(offset, offset + height * width)
             error = (self.input[here] - self.label[here]).cpu().double()
-            error = error.square().view(height, width)
+            error = error.square().mean(1).view(height, width)
             error = error[
                 self.border : height - self.border,
                 self.border : width - self.border,
@@ -192,7 +195,7 @@ class SubImages:
 
         Returns
         -------
-        input (B, 1, size, size) and label (B, 1, size - 2·border, …), 0…1.
+        input (B, c, size, size) and label (B, c, size - 2·border, …), 0…1.
         """
         start, width = start.to(self.device), width.to(self.device)
         if not isinstance(symmetry, int):
@@ -205,7 +208,8 @@ class SubImages:
         )
         inner = slice(self.border, self.size - self.border)
         label = self.label[index[:, inner, inner]]
-        return self.input[index][:, None], label[:, None]
+        # (B, …, …, c) ↦ (B, c, …, …), for one channel without a copy
+        return self.input[index].movedim(3, 1), label.movedim(3, 1)
 
 
 def _symmetries(size: int) -> torch.Tensor:
@@ -226,26 +230,35 @@ class Validation:
     images : uint8 pictures; of each the middle `size` pixels are used, so
         that those of one size are measured in one batch.
     scale : magnification, and the border left out.
+    colour : see `images.planes`; the error is that of all channels together.
 
     Raises
     ------
     TrainingError : when no picture is larger than its two borders.
     """
 
-    def __init__(self, images, scale: int, size: int = 168, device="cpu"):
+    def __init__(
+        self,
+        images,
+        scale: int,
+        size: int = 168,
+        device="cpu",
+        colour: str = "y",
+    ):
         self.scale = scale
         groups: dict[tuple[int, int], list] = {}
         for image in images:
-            hr_y = _middle(modcrop(luma(image), scale), size - size % scale)
-            if min(hr_y.shape) <= 2 * scale:
+            hr_y = modcrop(planes(image, colour), scale)
+            hr_y = np.atleast_3d(_middle(hr_y, size - size % scale))
+            if min(hr_y.shape[:2]) <= 2 * scale:
                 continue
             lr_y = imresize(hr_y / 255.0, 1 / scale)
             pair = np.stack([bicubic(lr_y, scale), hr_y])
-            groups.setdefault(hr_y.shape, []).append(pair)
+            groups.setdefault(hr_y.shape, []).append(np.moveaxis(pair, 3, 1))
         self.groups = [
             torch.from_numpy(np.stack(g).astype(np.float32)).to(device)
             for g in groups.values()
-        ]  # each (B, 2, H, W): bicubic in 0…1, ground truth in 0…255
+        ]  # each (B, 2, c, H, W): bicubic in 0…1, ground truth in 0…255
         if not self.groups:
             raise TrainingError(
                 f"no validation picture is larger than {2 * scale} pixels"
@@ -262,10 +275,10 @@ class Validation:
         for group in self.groups:
             # In slices: 64 feature maps of a whole group would be large.
             for part in group.split(8):
-                sr = network(part[:, :1]).clamp(0, 1)[:, 0]
+                sr = network(part[:, 0]).clamp(0, 1)
                 error = torch.floor(sr * 255 + 0.5) - part[:, 1]
                 s = self.scale
-                mse = (error[:, s:-s, s:-s] ** 2).mean(dim=(1, 2))
+                mse = (error[..., s:-s, s:-s] ** 2).mean(dim=(1, 2, 3))
                 values.append(10 * torch.log10(255**2 / mse))
         return torch.cat(values).mean().item()
 
