@@ -449,6 +449,7 @@ def train(
         "validation_images": supply.validated_on,
         "sub_images": config.steps * config.batch,
         "minutes": round(state.seconds / 60, 2),
+        "processor_seconds": round(state.processor_seconds, 2),
         "device": describe(torch_device),
         "processes": world.size,
         "torch": torch.__version__,
@@ -616,6 +617,7 @@ class _State:
         self.optimiser = _optimiser(model, config)
         self.step = 0
         self.seconds = 0.0
+        self.processor_seconds = 0.0
         self.history: list[dict] = []
         self.skipped: dict[str, str] = {}
         self.began_with: dict | None = None
@@ -651,6 +653,7 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "processor_seconds": self.processor_seconds,
             "history": self.history,
             "skipped": self.skipped,
             "began_with": self.began_with,
@@ -678,6 +681,7 @@ class _State:
             self.optimiser.load_state_dict(content["optimiser"])
             self.step = content["step"]
             self.seconds = content["seconds"]
+            self.processor_seconds = content.get("processor_seconds", 0.0)
             self.history = content["history"]
             self.skipped.update(content["skipped"])
             self.began_with = content["began_with"]
@@ -841,9 +845,10 @@ class _Loop:
                 raise KeyboardInterrupt
             if done:
                 break
-            began = time.monotonic()
+            began, worked = time.monotonic(), time.process_time()
             loss = self._step_within_memory()
             state.seconds += time.monotonic() - began
+            state.processor_seconds += time.process_time() - worked
             bar.update()
             if self.paths and time.monotonic() - saved > SAVE_EVERY_S:
                 self._look(loss)
