@@ -71,6 +71,8 @@ class FSRCNN(nn.Module):
 
     The deconvolution is centred: filter and block of large pixels share their
     middle, or at even scales, where no odd filter can, are half a pixel off.
+    It is computed as a sub-pixel convolution, which is the same map and on a
+    CPU several times as fast; see `enlarge`.
 
     Parameters
     ----------
@@ -114,15 +116,30 @@ class FSRCNN(nn.Module):
 
     def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
         """(B, 1, h, w) ↦ (B, 1, h·scale, …); see `models.Network`."""
-        f, r = self.factor, self.reach
+        r = self.reach
         for conv, slope in zip(self.convs[:-1], self.slopes):
             y = slope(_convolve(conv, y, padding))
         if padding == "same":
             y = F.pad(y, (r,) * 4, mode="replicate")
-        height, width = (f * (n - 2 * r) for n in y.shape[2:])
+        return self.enlarge(y)
+
+    def enlarge(self, features: torch.Tensor) -> torch.Tensor:
+        """The deconvolution: (B, d, h, w) ↦ (B, 1, (h - 2·reach)·scale, …).
+
+        Large pixel `o` of a block is hit by the stamps of the small pixels
+        `reach` to either side, each with one row and column of its filter.
+        Those in order are a filter on the small picture, one for each `o`.
+        """
+        f, r = self.factor, self.reach
         first = (self.WIDTH - f) // 2 + f * r
-        y = self.convs[-1](y)
-        return y[:, :, first : first + height, first : first + width]
+        pixel, neighbour = torch.arange(f), torch.arange(2 * r + 1)
+        hit = first + pixel[:, None] - f * neighbour  # (f, 2r + 1)
+        stamp = F.pad(self.convs[-1].weight[:, 0], (2 * f,) * 4)
+        hit = (hit + 2 * f).to(stamp.device)
+        filters = stamp[:, hit][:, :, :, hit]  # (d, f, 2r + 1, f, 2r + 1)
+        filters = filters.permute(1, 3, 0, 2, 4).flatten(0, 1)
+        bias = self.convs[-1].bias.expand(f * f)
+        return F.pixel_shuffle(F.conv2d(features, filters, bias), f)
 
 
 class ESPCN(nn.Module):

@@ -224,6 +224,19 @@ def test_validation_gives_the_small_picture_of_the_protocol(pictures, scale):
     assert abs(scored.psnr_db - expected.psnr_db) < 0.001
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_deconvolution_is_one(scale):
+    """As PyTorch's, but for the crop that centres it."""
+    network = randomised(FSRCNN(scale, 6, 4, 1))
+    features = torch.rand(2, 6, 9, 8)
+    whole = network.convs[-1](features)
+    r = network.reach
+    first = (9 - scale) // 2 + scale * r
+    height, width = scale * (9 - 2 * r), scale * (8 - 2 * r)
+    inside = whole[:, :, first : first + height, first : first + width]
+    assert torch.allclose(network.enlarge(features), inside, atol=1e-5)
+
+
 def test_fsrcnns_deconvolution_is_centred():
     """At x3 a symmetric filter keeps a symmetric picture symmetric."""
     network = made("FSRCNN", 3)
