@@ -11,7 +11,6 @@ where the first ended.  --time measures all networks side by side again.
 """
 
 import argparse
-import dataclasses
 import datetime
 import json
 import statistics
