@@ -1,6 +1,6 @@
 """What came next, trained for as long as SRCNN: dB, operations, time.
 
-    nice python benchmarks/successors.py [--seconds 30] [--seeds 3]
+    nice python benchmarks/successors.py [--seconds 20] [--seeds 3]
 
 Equal budget: the same seconds of processor time, on one thread, whatever else
 the machine does; so a network with more work in a step gets fewer steps.  All
@@ -118,8 +118,13 @@ class Study:
         if row is None:
             run = train(name, LOOK_STEPS, STEP_SIZES[0], 100)
             row = self.add(row_of("look", name, run))
-        of_a_step = row["processor_seconds"] / LOOK_STEPS
-        return max(100, round(seconds / of_a_step))
+        known = [
+            (row["processor_seconds"], row["config"]["steps"])
+            for row in self.rows
+            if row["kind"] in ("look", "trial") and row["name"] == name
+        ]
+        worked, done = map(sum, zip(*known))
+        return max(100, round(seconds * done / worked))
 
     def step_size(self, name: str) -> float:
         """The better one on validation pictures after a short run."""
@@ -136,7 +141,8 @@ class Study:
         wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
         if self.find(**wanted):
             return
-        steps, size = self.steps(name, seconds), self.step_size(name)
+        size = self.step_size(name)  # its trials tell what a step takes
+        steps = self.steps(name, seconds)
         run = train(name, steps, size, seed)
         row = row_of("run", name, run, budget_s=seconds, seed=seed)
         row |= {"steps": steps, "step_size": size}
@@ -227,7 +233,7 @@ def timings(repeats: int) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--time", action="store_true", help="measure anew")

@@ -84,10 +84,10 @@ def main() -> None:
         for name, config in curves(args.long).items()
     ]
     rows = json.loads(FILE.read_text()) if FILE.exists() else []
-    done = [row.get("config") for row in rows]
+    done = [row["config"] for row in rows if "config" in row]
     pictures = datasets.load("T91")
     for name, seed, config in plan:
-        if dataclasses.asdict(config) in done:
+        if any(training.same(config, recorded) for recorded in done):
             continue
         run = training.train(
             config, pictures, device="cpu", progress=False, name="T91"

@@ -101,7 +101,10 @@ def load(name: str, scale: int | None = None) -> SRCNN:
         raise CheckpointError(f"{path}: is for x{trained_for}, not x{scale}")
     try:
         architecture = Architecture(
-            tuple(card["f"]), tuple(card["n"]), card["channels"]
+            tuple(card["f"]),
+            tuple(card["n"]),
+            card["channels"],
+            card.get("residual", False),  # cards that are older lack it
         )
         model = SRCNN(*architecture)
         model.load_state_dict(load_file(path))
@@ -154,7 +157,10 @@ def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
     `card`: what is known of the training; the architecture is added.
     """
     a = model.architecture
-    card = {"f": list(a.f), "n": list(a.n), "channels": a.channels} | card
+    architecture = {"f": list(a.f), "n": list(a.n), "channels": a.channels}
+    if a.residual:
+        architecture["residual"] = True
+    card = architecture | card
     return write_tensors(model.state_dict(), path, card)
 
 
@@ -265,8 +271,16 @@ def export_json(model: SRCNN, path: str | os.PathLike) -> Path:
 
     ``{"f", "n", "channels", "layers": [{"shape": [out, in, f, f], "weight":
     […], "bias": […]}…]}``, row-major, rounded to 7 significant digits.
+
+    Raises
+    ------
+    CheckpointError : for a residual network, for which there is no reader.
     """
     a = model.architecture
+    if a.residual:
+        raise CheckpointError(
+            f"{path}: a residual network can't be written as JSON; take ONNX"
+        )
     layers = []
     for conv in model.convs:
         weight = conv.weight.detach().cpu().flatten().tolist()
@@ -316,7 +330,8 @@ def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
         for key, tensor in (("W", conv.weight), ("b", conv.bias)):
             array = tensor.detach().cpu().numpy()
             constants.append(numpy_helper.from_array(array, f"{key}{i}"))
-        out = "sr_y" if final else f"sum{i}"
+        residual = model.architecture.residual
+        out = "sr_y" if final and not residual else f"sum{i}"
         nodes.append(
             helper.make_node("Conv", [last, f"W{i}", f"b{i}"], [out])
         )
@@ -324,6 +339,8 @@ def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
         if not final:
             nodes.append(helper.make_node("Relu", [last], [f"maps{i}"]))
             last = f"maps{i}"
+    if residual:
+        nodes.append(helper.make_node("Add", [last, "y"], ["sr_y"]))
     channels = model.architecture.channels
     ports = [
         helper.make_tensor_value_info(

@@ -138,6 +138,12 @@ def _parser() -> argparse.ArgumentParser:
         help="identity, default, paper, or weights to start from, such as "
         "9-5-5_x3 or a .safetensors file",
     )
+    p.add_argument("--loss", choices=("mse", "l1", "charbonnier"))
+    p.add_argument(
+        "--residual",
+        action="store_true",
+        help="learn what bicubic interpolation lacks",
+    )
     p.add_argument("--seed", type=int, default=0, help="default 0")
     p.add_argument("--out", default="runs", metavar="DIR", help="default runs/")
     p.add_argument(
@@ -304,9 +310,11 @@ def _train_method(args) -> int:
     from . import datasets
     from .methods import trained
 
-    usual = {"arch": "9-1-5", "preset": "quick", "resume": False}
+    usual = {"arch": "9-1-5", "preset": "quick", "residual": False,
+             "resume": False}  # fmt: skip
     for name in ("arch", "preset", "steps", "batch", "size", "optimiser",
-                 "step_size", "sampling", "zoom", "init", "resume"):  # fmt: skip
+                 "step_size", "sampling", "zoom", "init", "loss", "residual",
+                 "resume"):  # fmt: skip
         if getattr(args, name) != usual.get(name):
             option = name.replace("_", "-")
             raise ValueError(f"--{option} is for networks, not {args.method}")
@@ -334,7 +342,7 @@ def _train(args) -> int:
     given = {
         key: getattr(args, key)
         for key in ("steps", "batch", "size", "optimiser", "step_size",
-                    "sampling", "zoom", "init")
+                    "sampling", "zoom", "init", "loss", "residual")
         if getattr(args, key) is not None
     }  # fmt: skip
     optimiser = args.optimiser or preset.optimiser

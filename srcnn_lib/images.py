@@ -19,6 +19,9 @@ YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
 #: MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix.
 RGB_TO_GRAY = np.array([0.298936021293776, 0.587043074451121, 0.114020904255103])
 
+#: What `planes` makes of a picture, and how many planes.
+COLOURS = {"y": 1, "ycbcr": 3, "rgb": 3}
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -236,6 +239,38 @@ def luma(image: np.ndarray, kind: str = "y") -> np.ndarray:
     if kind == "gray":
         return to_uint8(rgb @ RGB_TO_GRAY)
     raise ValueError(f"luma must be y or gray, not {kind!r}")
+
+
+def planes(image: np.ndarray, colour: str = "y") -> np.ndarray:
+    """What a network works on: the luma alone, or three planes.
+
+    Parameters
+    ----------
+    image : uint8, (H, W), (H, W, 3) or (H, W, 4; alpha is ignored).
+    colour : ``"y"``: `luma`; ``"ycbcr"``: luma and chroma, rounded;
+        ``"rgb"``: as it is.  A grey picture has three equal planes in RGB.
+
+    Returns
+    -------
+    uint8, (H, W) for ``"y"`` and (H, W, 3) for the others.
+
+    Raises
+    ------
+    ValueError : for another colour or shape.
+    """
+    if colour == "y":
+        return luma(image)
+    if colour not in COLOURS:
+        raise ValueError(f"colour must be y, ycbcr or rgb, not {colour!r}")
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = np.dstack([image] * 3)
+    if image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ValueError(f"image must be grey or RGB, not {image.shape}")
+    rgb = image[..., :3]
+    if colour == "rgb":
+        return rgb
+    return to_uint8(rgb_to_ycbcr(rgb / 255.0))
 
 
 def modcrop(image: np.ndarray, scale: int) -> np.ndarray:

@@ -263,6 +263,28 @@ def study(name: str) -> list[dict]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def ablation(name: str, preset: str = "quick") -> dict[str, list[dict]]:
+    """Variant → its rows, one a seed, as `benchmarks/ablations.py` wrote.
+
+    They lie apart from the results, in ``data/results/ablations``: their
+    weights are not kept, so that `verify` can't recompute them without
+    training anew.  Rows without a seed, those of the degradation and of the
+    times, are of every preset.
+
+    Parameters
+    ----------
+    name : such as ``"width"``; a name without rows gives no variants.
+    preset : the budget, ``"quick"`` or ``"full"``.
+    """
+    file = folder() / "ablations" / f"{name}.json"
+    recorded = json.loads(file.read_text("utf-8")) if file.exists() else []
+    found: dict[str, list[dict]] = {}
+    for row in recorded:
+        if row.get("preset", preset) == preset:
+            found.setdefault(row.get("name", row.get("arch")), []).append(row)
+    return found
+
+
 def glance() -> dict[str, str]:
     """Substitutions for ``index.md``: ``results``, a table in Markdown."""
     lines = [

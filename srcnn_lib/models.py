@@ -21,11 +21,14 @@ class Architecture(NamedTuple):
         (9, 3, 5) and (9, 5, 5).
     n : numbers of filters, one fewer than there are layers.
     channels : of the input and the output; 1 for luma.
+    residual : whether the layers give what is to be added to the input,
+        rather than the picture itself.
     """
 
     f: tuple[int, ...] = (9, 1, 5)
     n: tuple[int, ...] = (64, 32)
     channels: int = 1
+    residual: bool = False
 
     @classmethod
     def parse(cls, name: str) -> "Architecture":
@@ -58,7 +61,7 @@ class Architecture(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The inverse of `parse` for one channel."""
+        """The inverse of `parse` for one channel, not residual."""
         name = "-".join(map(str, self.f))
         if self.n != self._field_defaults["n"]:
             name += "_" + "-".join(map(str, self.n))
@@ -107,14 +110,19 @@ class SRCNN(nn.Module):
 
     Parameters
     ----------
-    f, n, channels : see `Architecture`.
+    f, n, channels, residual : see `Architecture`.
 
-    Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3.
+    Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3; the paper's
+    network is not residual.
     """
 
-    def __init__(self, f=(9, 1, 5), n=(64, 32), channels: int = 1):
+    def __init__(
+        self, f=(9, 1, 5), n=(64, 32), channels: int = 1, residual=False
+    ):
         super().__init__()
-        self.architecture = Architecture(tuple(f), tuple(n), channels)
+        self.architecture = Architecture(
+            tuple(f), tuple(n), channels, residual
+        )
         self.architecture.check()
         widths = (channels, *n, channels)
         self.convs = nn.ModuleList(
@@ -156,6 +164,7 @@ class SRCNN(nn.Module):
         """
         if padding not in ("same", "valid"):
             raise ValueError(f"padding must be same or valid, not {padding!r}")
+        given = y
         for i, conv in enumerate(self.convs):
             margin = conv.kernel_size[0] // 2
             if padding == "same" and margin:
@@ -163,7 +172,18 @@ class SRCNN(nn.Module):
             y = conv(y)
             if i < len(self.convs) - 1:
                 y = F.relu(y)
-        return y
+        return self.finish(y, given)
+
+    def finish(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """What the last layer's output `out` makes of the input `y`.
+
+        The same, unless the network is residual; then the input is added,
+        without the border that `out` has lost.
+        """
+        if not self.architecture.residual:
+            return out
+        margin = (y.shape[-1] - out.shape[-1]) // 2
+        return out + F.pad(y, (-margin,) * 4)
 
     def count_weights(self, biases: bool = False) -> int:
         """Number of weights; the paper counts them without biases."""
@@ -185,7 +205,9 @@ def initialise(
         last layer reads that one only, so that the network starts as bicubic
         interpolation, which its input already is. The other filters are as
         default, but sum to zero: they answer detail, not brightness, which
-        would leave many of them silent, behind their ReLU, for good.
+        would leave many of them silent, behind their ReLU, for good.  A
+        residual network adds its input anyway: here the last layer begins
+        with zeros, and all other filters as described.
     generator : a torch.Generator, for reproducible weights.
 
     Returns
@@ -202,7 +224,8 @@ def initialise(
             f"init must be paper, default or identity, not {how!r}"
         )
     a = model.architecture
-    if how == "identity" and min(a.n, default=a.channels) < a.channels:
+    few = min(a.n, default=a.channels) < a.channels
+    if how == "identity" and few and not a.residual:
         raise ValueError(
             f"{a.channels} channels can't pass through {min(a.n)} filters"
         )
@@ -224,6 +247,10 @@ def _start_as_identity(model: SRCNN) -> None:
     for conv in model.convs[:-1]:
         conv.weight -= conv.weight.mean((1, 2, 3), keepdim=True)
         conv.bias.zero_()
+    if model.architecture.residual:
+        model.convs[-1].weight.zero_()
+        model.convs[-1].bias.zero_()
+        return
     channels = range(model.architecture.channels)
     for conv in model.convs:
         centre = conv.kernel_size[0] // 2

@@ -10,7 +10,7 @@ a matrix of rows times the matrix of its filters.
   sparse coding's patch extraction.  A library's convolution is made for many
   input channels and is slow with one.
 - A layer of 1×1 filters has its rows already.
-- The last layer has one filter, a product with few results; so each pixel is
+- The last layer has one filter, or one for each colour, a product with few results; so each pixel is
   multiplied by all 25 positions of the filter, and 25 shifted pictures are
   added.
 - In between, filters larger than 1×1 are left to the library, for which such
@@ -67,11 +67,13 @@ def forward(model: SRCNN, y: torch.Tensor) -> torch.Tensor:
 
     Parameters
     ----------
-    model : with one channel and at least two layers.
-    y : (B, 1, H, W), in 0…1; no gradient goes back to it.
+    model : with at least two layers.
+    y : (B, channels, H, W), in 0…1; no gradient goes back to it.
     """
     first, *middle, last = model.convs
-    patches = columns(y.detach()[:, 0], first.kernel_size[0])
+    planes = y.detach().unbind(1)
+    patches = [columns(plane, first.kernel_size[0]) for plane in planes]
+    patches = torch.cat(patches) if len(patches) > 1 else patches[0]
     shape = patches.shape[1:]
     rows = F.relu_(_product(first, patches.flatten(1).t()))
     for conv in middle:
@@ -81,10 +83,12 @@ def forward(model: SRCNN, y: torch.Tensor) -> torch.Tensor:
             maps = rows.unflatten(0, shape).permute(0, 3, 1, 2)
             maps = F.relu_(conv(maps)).permute(0, 2, 3, 1)
             shape, rows = maps.shape[:3], maps.flatten(0, 2)
-    positions = last.weight[0].flatten(1).t()  # (f², channels)
-    planes = (positions @ rows.t()).unflatten(1, shape)
-    out = ShiftAndAdd.apply(planes, last.kernel_size[0])
-    return (out + last.bias)[:, None]
+    out = []
+    for weight, bias in zip(last.weight, last.bias):
+        positions = weight.flatten(1).t()  # (f², filters)
+        planes = (positions @ rows.t()).unflatten(1, shape)
+        out.append(ShiftAndAdd.apply(planes, last.kernel_size[0]) + bias)
+    return model.finish(torch.stack(out, 1), y)
 
 
 def _product(conv: torch.nn.Conv2d, rows: torch.Tensor) -> torch.Tensor:

@@ -69,19 +69,23 @@ class StreamError(ValueError):
     """Pictures that can't be trained on; the message is one line."""
 
 
-def pair(image: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+def pair(
+    image: np.ndarray, scale: int, colour: str = "y"
+) -> tuple[np.ndarray, np.ndarray]:
     """What the network is given, and what it should give back.
 
     Parameters
     ----------
     image : uint8, grey (H, W) or RGB (H, W, 3).
     scale : magnification.
+    colour : see `images.planes`.
 
     Returns
     -------
-    Bicubic input and luma, both float32 in 0…1 and mod-cropped to (H', W').
+    Bicubic input and luma, both float32 in 0…1 and mod-cropped to (H', W');
+    or three planes each, (H', W', 3).
     """
-    hr_y = images.modcrop(images.luma(image), scale) / 255.0
+    hr_y = images.modcrop(images.planes(image, colour), scale) / 255.0
     lr_y = imresize(hr_y, 1 / scale)
     return bicubic(lr_y, scale).astype(np.float32), hr_y.astype(np.float32)
 

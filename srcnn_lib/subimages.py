@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .images import luma, modcrop
+from .images import modcrop, planes
 from .methods.bicubic import bicubic
 from .resize import imresize
 from .streaming import pair
@@ -43,6 +43,7 @@ class SubImages:
     stride : of the paper's grid.
     factor : 1: the input is the bicubic picture; the scale: it is the small
         picture, and then `size` and `border` must be multiples of it.
+    colour : see `images.planes`; what is cut has so many channels.
 
     Raises
     ------
@@ -59,6 +60,7 @@ class SubImages:
         stride: int = 14,
         device: torch.device | str = "cpu",
         factor: int = 1,
+        colour: str = "y",
     ):
         if size % factor or border % factor:
             raise ValueError(
@@ -66,23 +68,25 @@ class SubImages:
                 f"line up with an input that is {factor} times smaller"
             )
         pairs = (
-            image if isinstance(image, tuple) else pair(image, scale)
+            image if isinstance(image, tuple) else pair(image, scale, colour)
             for image in images
         )
         inputs, labels, wides, offsets, shapes = [], [], [], [], []
         total = 0
         for lr_wide, hr_y in pairs:
-            if min(hr_y.shape) < size:
+            height, width = hr_y.shape[:2]
+            if min(height, width) < size:
                 continue
             lr_y = lr_wide
             if factor > 1:
                 lr_y = imresize(hr_y, 1 / scale).astype(np.float32)
                 wides.append(_blocks(lr_wide, factor))
-            inputs.append(lr_y.ravel())
+            height, width = lr_y.shape[:2]
+            inputs.append(lr_y.reshape(height * width, -1))
             labels.append(_blocks(hr_y, factor))
             offsets.append(total)
-            shapes.append(lr_y.shape)
-            total += lr_y.size
+            shapes.append((height, width))
+            total += height * width
         if not shapes:
             raise TrainingError(
                 f"no training picture is as large as {size}×{size} pixels"
@@ -178,7 +182,7 @@ class SubImages:
             here = slice(offset, offset + height * width)
             blocks = slice(here.start * f * f, here.stop * f * f)
             error = (self.wide[blocks] - self.label[blocks]).cpu().double()
-            error = error.square().view(height, width, f * f).mean(2)
+            error = error.square().mean(1).view(height, width, f * f).mean(2)
             error = error[
                 self.border : height - self.border,
                 self.border : width - self.border,
@@ -217,7 +221,7 @@ class SubImages:
 
         Returns
         -------
-        input (B, 1, size / factor, …) and label (B, 1, size - 2·border, …),
+        input (B, c, size / factor, …) and label (B, c, size - 2·border, …),
         0…1.
         """
         start, width = start.to(self.device), width.to(self.device)
@@ -231,14 +235,15 @@ class SubImages:
         index = position(self.windows[symmetry])
         place = position(self.blocks[symmetry]) * self.factor**2
         label = self.label[place + self.within[symmetry]]
-        return self.input[index][:, None], label[:, None]
+        # (B, …, …, c) ↦ (B, c, …, …), for one channel without a copy
+        return self.input[index].movedim(3, 1), label.movedim(3, 1)
 
 
 def _blocks(image: np.ndarray, f: int) -> np.ndarray:
-    """(H, W) ↦ vector of f × f blocks of pixels, each in turn by rows."""
-    height, width = image.shape
-    blocks = image.reshape(height // f, f, width // f, f)
-    return blocks.swapaxes(1, 2).ravel()
+    """(H, W) or (H, W, c) ↦ (H·W, c): f × f blocks, each in turn by rows."""
+    height, width = image.shape[:2]
+    blocks = image.reshape(height // f, f, width // f, f, -1)
+    return blocks.swapaxes(1, 2).reshape(height * width, -1)
 
 
 def _symmetries(size: int) -> torch.Tensor:
@@ -261,6 +266,7 @@ class Validation:
     scale : magnification, and the border left out.
     factor : 1: networks are given the bicubic picture; the scale: the small
         picture.
+    colour : see `images.planes`; the error is that of all channels together.
 
     Raises
     ------
@@ -274,20 +280,22 @@ class Validation:
         size: int = 168,
         device="cpu",
         factor: int = 1,
+        colour: str = "y",
     ):
         self.scale, self.factor = scale, factor
         groups: dict[tuple[int, int], list] = {}
         for image in images:
-            hr_y = _middle(modcrop(luma(image), scale), size - size % scale)
-            if min(hr_y.shape) <= 2 * scale:
+            hr_y = modcrop(planes(image, colour), scale)
+            hr_y = np.atleast_3d(_middle(hr_y, size - size % scale))
+            if min(hr_y.shape[:2]) <= 2 * scale:
                 continue
             lr_y = imresize(hr_y / 255.0, 1 / scale)
             pair = np.stack([bicubic(lr_y, scale), hr_y])
-            groups.setdefault(hr_y.shape, []).append(pair)
+            groups.setdefault(hr_y.shape, []).append(np.moveaxis(pair, 3, 1))
         self.groups = [
             torch.from_numpy(np.stack(g).astype(np.float32)).to(device)
             for g in groups.values()
-        ]  # each (B, 2, H, W): bicubic in 0…1, ground truth in 0…255
+        ]  # each (B, 2, c, H, W): bicubic in 0…1, ground truth in 0…255
         if not self.groups:
             raise TrainingError(
                 f"no validation picture is larger than {2 * scale} pixels"
@@ -295,14 +303,14 @@ class Validation:
 
     def bicubic_db(self) -> float:
         """PSNR of the bicubic picture itself."""
-        return self._psnr_db(lambda pair: pair[:, :1])
+        return self._psnr_db(lambda pair: pair[:, 0])
 
     @torch.no_grad()
     def psnr_db(self, network: Callable) -> float:
         """Mean PSNR in dB, by the protocol's clip, rounding and border."""
         if self.factor == 1:
-            return self._psnr_db(lambda pair: network(pair[:, :1]))
-        return self._psnr_db(lambda pair: network(self._shrunk(pair[:, 1:])))
+            return self._psnr_db(lambda pair: network(pair[:, 0]))
+        return self._psnr_db(lambda pair: network(self._shrunk(pair[:, 1])))
 
     def _shrunk(self, hr_y: torch.Tensor) -> torch.Tensor:
         """(B, 1, H, W) in 0…255 → the small pictures, in 0…1."""
@@ -318,10 +326,10 @@ class Validation:
         for group in self.groups:
             # In slices: 64 feature maps of a whole group would be large.
             for part in group.split(8):
-                sr = enlarge(part).clamp(0, 1)[:, 0]
+                sr = enlarge(part).clamp(0, 1)
                 error = torch.floor(sr * 255 + 0.5) - part[:, 1]
                 s = self.scale
-                mse = (error[:, s:-s, s:-s] ** 2).mean(dim=(1, 2))
+                mse = (error[..., s:-s, s:-s] ** 2).mean(dim=(1, 2, 3))
                 values.append(10 * torch.log10(255**2 / mse))
         return torch.cat(values).mean().item()
 

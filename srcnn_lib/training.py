@@ -22,6 +22,7 @@ import torch
 from tqdm import tqdm
 
 from . import checkpoints, datasets, graphs, products, streaming
+from .images import COLOURS
 from .models import (
     INITIALISATIONS,
     SRCNN,
@@ -42,6 +43,9 @@ from .subimages import SubImages, TrainingError, Validation
 SAVE_EVERY_S, LOOK_EVERY = 60, 50
 #: Step sizes that suit the optimisers; see `usual_step`.
 STEP_SIZES = {"muon": 0.02, "adam": 0.002, "sgd": 1e-4}
+
+#: Errors below this the Charbonnier loss sees as quadratic, in 0…1.
+CHARBONNIER = 1e-3
 
 
 def usual_step(optimiser: str, arch: str) -> float:
@@ -73,8 +77,8 @@ class Config:
         one of these sizes.
     optimiser : ``"muon"``: orthogonalised momentum for all filters but the
         last layer's, Adam for the rest; ``"adam"``; or ``"sgd"`` with
-        momentum 0.9, where the last layer and all biases learn at a tenth of
-        the step size, as in the authors' released SRCNN_net.prototxt.
+        momentum 0.9, where the last layer (see `last_rate`) and all biases
+        learn at a tenth of the step size, as in the authors' released SRCNN_net.prototxt.
     step_size : of Muon and Adam on the mean squared error per pixel (beside
         Muon, Adam takes a tenth); of SGD on half the squared error summed
         over a sub-image, the authors' loss.
@@ -89,6 +93,13 @@ class Config:
         next, while steps are large; Muon starts such anew. 0: never.
     seed : of the initial weights and of every batch.
     validate_every : steps between validations, 0 for the end only.
+    loss : ``"mse"``: the paper's; ``"l1"``: the mean absolute error; or
+        ``"charbonnier"``: the mean of √(e² + 10⁻⁶), which is smooth at 0.
+    last_rate : of SGD: the last layer's share of the step size.
+    colour : what the network works on: ``"y"``, ``"ycbcr"`` or ``"rgb"``; see
+        `images.planes`.
+    residual : whether it learns what bicubic interpolation lacks, rather
+        than the whole picture.
     """
 
     arch: str = "9-1-5"
@@ -108,6 +119,16 @@ class Config:
     revive: int = 0
     seed: int = 0
     validate_every: int = 1_000
+    loss: str = "mse"
+    last_rate: float = 0.1
+    colour: str = "y"
+    residual: bool = False
+
+    def architecture(self) -> Architecture:
+        """Of the network that is trained."""
+        return Architecture.parse(self.arch)._replace(
+            channels=COLOURS[self.colour], residual=self.residual
+        )
 
     def check(self, network: Network | None = None) -> None:
         """Raise ValueError, in one line, when no run can have these."""
@@ -120,6 +141,8 @@ class Config:
             "sampling": ("random", "importance", "grid"),
             "optimiser": ("muon", "adam", "sgd"),
             "schedule": ("linear", "cosine", "constant"),
+            "loss": ("mse", "l1", "charbonnier"),
+            "colour": tuple(COLOURS),
         }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
@@ -132,6 +155,8 @@ class Config:
             raise ValueError(
                 f"step size must be above 0, not {self.step_size}"
             )
+        if not self.last_rate > 0:
+            raise ValueError(f"last rate must be above 0, not {self.last_rate}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be 0 to 2147483647, not {self.seed}")
         if (
@@ -168,6 +193,20 @@ class Config:
                 f"revive is for SRCNN's filters, not for those of "
                 f"{network.name}; leave it 0"
             )
+        if self.colour != "y" or self.residual:
+            raise ValueError(
+                f"{network.name} is given as it is and for luma; leave colour "
+                "and residual as they are"
+            )
+
+
+def same(config: Config, recorded: Mapping) -> bool:
+    """Whether `recorded`, from ``dataclasses.asdict``, is this recipe.
+
+    A field that it lacks came after it was recorded: it had its default.
+    """
+    defaults = {f.name: f.default for f in dataclasses.fields(Config)}
+    return defaults | dict(recorded) == dataclasses.asdict(config)
 
 
 #: Recipes by name.  `paper` is the authors' solver, whose 8·10⁸ sub-images
@@ -292,6 +331,10 @@ class _Supply:
 
     def _stream(self, pictures: Pictures, numbers: np.ndarray) -> None:
         c = self.config
+        if c.colour != "y":
+            raise TrainingError(
+                f"{c.colour} needs pictures that fit in memory; take fewer"
+            )
         chosen = []
         if datasets.available("BSDS500-val"):
             found = datasets.load("BSDS500-val")
@@ -330,7 +373,14 @@ class _Supply:
         c = self.config
         border, factor = self.network.border, self.network.factor
         return SubImages(
-            images, c.scale, c.size, border, c.stride, self.device, factor
+            images,
+            c.scale,
+            c.size,
+            border,
+            c.stride,
+            self.device,
+            factor,
+            c.colour,
         )
 
     def _validation(self, images) -> Validation:
@@ -339,6 +389,7 @@ class _Supply:
             self.config.scale,
             device=self.device,
             factor=self.network.factor,
+            colour=self.config.colour,
         )
 
     def at(self, step: int) -> SubImages:
@@ -504,7 +555,8 @@ def _start(
     path = checkpoints.locate(name, scale and int(scale))
     if model.architecture != architecture:
         raise TrainingError(
-            f"{init} is {model.architecture.name}, not {architecture.name}"
+            f"{init} is {_in_words(model.architecture)}, not "
+            f"{_in_words(architecture)}"
         )
     if path.suffix != ".safetensors":
         return model, None
@@ -514,6 +566,11 @@ def _start(
     return model, card
 
 
+def _in_words(a: Architecture) -> str:
+    words = a.name + (f" for {a.channels} channels" if a.channels > 1 else "")
+    return words + (", residual" if a.residual else "")
+
+
 def _begin(
     config: Config, device: torch.device, network: Network | None
 ) -> "_State":
@@ -521,8 +578,7 @@ def _begin(
         model, card = copy.deepcopy(network), None
     else:
         generator = torch.Generator().manual_seed(config.seed)
-        architecture = Architecture.parse(config.arch)
-        model, card = _start(architecture, config.init, generator)
+        model, card = _start(config.architecture(), config.init, generator)
     state = _State(model.to(device), config)
     state.began_with = card
     return state
@@ -667,7 +723,7 @@ class _State:
             content = torch.load(
                 io.BytesIO(blob), weights_only=True, map_location="cpu"
             )
-            if content["config"] != dataclasses.asdict(self.config):
+            if not same(self.config, content["config"]):
                 raise TrainingError(
                     f"{path}: is of another recipe; delete it to start anew"
                 )
@@ -705,7 +761,7 @@ def _optimiser(model: Network, config: Config):
     for conv in model.convs:
         size = config.step_size
         if conv is model.convs[-1]:
-            size *= 0.1
+            size *= config.last_rate
         groups.append({"params": [conv.weight], "lr": size})
         groups.append({"params": [conv.bias], "lr": config.step_size * 0.1})
     taken = {id(p) for group in groups for p in group["params"]}
@@ -717,11 +773,17 @@ def _optimiser(model: Network, config: Config):
 
 def _loss(out, label, weight: torch.Tensor | None, config: Config):
     """Mean over the batch; `weight` (B,) evens out importance sampling."""
-    square = (out - label).square()
-    if config.optimiser == "sgd":
-        each = square.sum((1, 2, 3)) / 2  # Caffe's EuclideanLoss
+    error = out - label
+    if config.loss == "mse":
+        error = error.square()
+    elif config.loss == "l1":
+        error = error.abs()
     else:
-        each = square.mean((1, 2, 3))
+        error = (error.square() + CHARBONNIER**2).sqrt()
+    if config.optimiser == "sgd":
+        each = error.sum((1, 2, 3)) / 2  # of squares: Caffe's EuclideanLoss
+    else:
+        each = error.mean((1, 2, 3))
     return each.mean() if weight is None else (weight * each).mean()
 
 

@@ -322,6 +322,7 @@ def test_a_given_srcnn_trains_as_the_one_of_the_recipe(pictures):
         ({"size": 50}, "a multiple of 3 pixels wide, not 50"),
         ({"size": 24}, "needs sub-images wider than 24 pixels, not 24"),
         ({"revive": 10}, "revive is for SRCNN's filters"),
+        ({"colour": "rgb"}, "given as it is and for luma"),
     ],
 )
 def test_recipes_that_do_not_suit_the_network(pictures, change, message):

@@ -66,14 +66,29 @@ class SRCNNMethod:
         """The rows of ``self(lr_y, scale)`` from the top, some at a time."""
         width = lr_y.shape[1] * scale
         rows = self._rows(width)
-        return self._flow(bicubic_bands(lr_y, scale, rows), width)
+        return self._enhanced(bicubic_bands(lr_y, scale, rows), width)
 
     def enhance(self, y: np.ndarray) -> np.ndarray:
         """The network alone: (H, W) in 0…1 → (H, W), float32."""
         height, width = y.shape
         rows = self._rows(width)
         bands = (y[top : top + rows] for top in range(0, height, rows))
-        return np.concatenate(list(self._flow(bands, width)))
+        return np.concatenate(list(self._enhanced(bands, width)))
+
+    def _enhanced(
+        self, bands: Iterable[np.ndarray], width: int
+    ) -> Iterator[np.ndarray]:
+        """The network's answer; a residual network's, added to its input."""
+        if not self.model.architecture.residual:
+            yield from self._flow(bands, width)
+            return
+        bands, given = _copies(bands, 2)
+        waiting = np.empty((0, width), np.float32)
+        for band in self._flow(bands, width):
+            while len(waiting) < len(band):
+                waiting = np.concatenate([waiting, next(given)], dtype=np.float32)
+            yield band + waiting[: len(band)]
+            waiting = waiting[len(band) :]
 
     def _columns(self, width: int) -> int:
         """Columns of a stripe; all stripes are about equally wide."""
