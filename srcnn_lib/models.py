@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -80,6 +80,33 @@ class Architecture(NamedTuple):
         return 2 * self.border + 1
 
 
+class Network(Protocol):
+    """What `training.train` asks of a network, beside being an nn.Module.
+
+    Attributes
+    ----------
+    name : of the network, in files and on cards.
+    factor : how much larger than its input its output is; 1 for a network
+        that reads the bicubic picture, the scale for one that reads the
+        small picture itself.
+    border : pixels of the output that it loses on each side without padding;
+        a multiple of `factor`.
+    convs : its convolutions in order.  Muon orthogonalises the steps of all
+        but the last.
+    """
+
+    name: str
+    factor: int
+    border: int
+    convs: nn.ModuleList
+
+    def __call__(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
+        """(B, 1, h, w) → (B, 1, h·factor, w·factor); both in 0…1.
+
+        With ``"valid"`` the output is `border` pixels smaller on each side.
+        """
+
+
 class SRCNN(nn.Module):
     """Y ↦ F(Y): three convolutions, a ReLU after each but the last.
 
@@ -104,6 +131,19 @@ class SRCNN(nn.Module):
             nn.Conv2d(widths[i], widths[i + 1], size)
             for i, size in enumerate(f)
         )
+
+    #: It reads a picture that bicubic interpolation has enlarged already.
+    factor = 1
+
+    @property
+    def name(self) -> str:
+        """Of the architecture, such as 9-1-5."""
+        return self.architecture.name
+
+    @property
+    def border(self) -> int:
+        """Pixels that it loses on each side without padding."""
+        return self.architecture.border
 
     def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
         """Enhance a picture that was enlarged by bicubic interpolation.

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 
-from .models import SRCNN
+from .models import Network
 
 
 def orthogonalise(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
@@ -48,10 +48,10 @@ class Muon(torch.optim.Optimizer):
     step_size : of the filters; Adam takes a tenth.
     """
 
-    def __init__(self, model: SRCNN, step_size: float, momentum: float = 0.95):
-        *hidden, last = model.convs
-        filters = [conv.weight for conv in hidden]
-        rest = [conv.bias for conv in hidden] + list(last.parameters())
+    def __init__(self, model: Network, step_size: float, momentum: float = 0.95):
+        filters = [conv.weight for conv in model.convs[:-1]]
+        taken = {id(weight) for weight in filters}
+        rest = [p for p in model.parameters() if id(p) not in taken]
         groups = [
             {"params": filters, "lr": step_size, "momentum": momentum},
             {"params": rest, "lr": 0.1 * step_size},

@@ -1,8 +1,10 @@
 """What training sees: sub-images to learn from, pictures to judge by.
 
-The pictures lie on the device as two long vectors, the bicubic input and the
-ground truth.  A sub-image is a set of positions in them, so that cutting,
-turning and flipping a whole batch is one indexing operation.
+The pictures lie on the device as two long vectors, the input and the ground
+truth.  A sub-image is a set of positions in them, so that cutting, turning and
+flipping a whole batch is one indexing operation.  Where the input is smaller
+than the ground truth by a factor, the ground truth lies in blocks of
+factor × factor pixels, one for each pixel of the input, so that both line up.
 """
 
 import functools
@@ -39,10 +41,13 @@ class SubImages:
     border : pixels that the network loses on each side: the label is that
         much smaller than the input.
     stride : of the paper's grid.
+    factor : 1: the input is the bicubic picture; the scale: it is the small
+        picture, and then `size` and `border` must be multiples of it.
     colour : see `images.planes`; what is cut has so many channels.
 
     Raises
     ------
+    ValueError : for a size or a border that is not a multiple of `factor`.
     TrainingError : when no picture is large enough.
     """
 
@@ -54,20 +59,31 @@ class SubImages:
         border: int,
         stride: int = 14,
         device: torch.device | str = "cpu",
+        factor: int = 1,
         colour: str = "y",
     ):
+        if size % factor or border % factor:
+            raise ValueError(
+                f"sub-images of {size} pixels with a border of {border} don't "
+                f"line up with an input that is {factor} times smaller"
+            )
         pairs = (
             image if isinstance(image, tuple) else pair(image, scale, colour)
             for image in images
         )
-        inputs, labels, offsets, shapes = [], [], [], []
+        inputs, labels, wides, offsets, shapes = [], [], [], [], []
         total = 0
         for lr_wide, hr_y in pairs:
             height, width = hr_y.shape[:2]
             if min(height, width) < size:
                 continue
-            inputs.append(lr_wide.reshape(height * width, -1))
-            labels.append(hr_y.reshape(height * width, -1))
+            lr_y = lr_wide
+            if factor > 1:
+                lr_y = imresize(hr_y, 1 / scale).astype(np.float32)
+                wides.append(_blocks(lr_wide, factor))
+            height, width = lr_y.shape[:2]
+            inputs.append(lr_y.reshape(height * width, -1))
+            labels.append(_blocks(hr_y, factor))
             offsets.append(total)
             shapes.append((height, width))
             total += height * width
@@ -80,7 +96,12 @@ class SubImages:
             return torch.from_numpy(np.concatenate(arrays)).to(device)
 
         self.input, self.label = on_device(inputs), on_device(labels)
-        self.size, self.border, self.stride = size, border, stride
+        # The bicubic picture, which importance sampling compares.
+        self.wide = on_device(wides) if factor > 1 else self.input
+        self.factor, self.stride = factor, max(1, stride // factor)
+        # From here on in pixels of the input.
+        size, border = size // factor, border // factor
+        self.size, self.border = size, border
         self.device = torch.device(device)
         self.offsets = torch.tensor(offsets)
         self.heights, self.widths = torch.tensor(shapes).T
@@ -89,6 +110,10 @@ class SubImages:
         )
         self.places = int(self.ends[-1])
         self.windows = _symmetries(size).to(device)  # (8, size, size, 2)
+        inner = slice(border * factor, (size - border) * factor)
+        answers = _symmetries(size * factor)[:, inner, inner].to(device)
+        self.blocks, (row, column) = answers // factor, (answers % factor).unbind(-1)
+        self.within = row * factor + column
 
     def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
         """First pixel and picture width of every sub-image of the grid.
@@ -149,14 +174,15 @@ class SubImages:
     @functools.cached_property
     def _likely(self) -> torch.Tensor:
         """(places,) probability of a position or one before it, float64."""
-        inner = self.size - 2 * self.border
+        inner, f = self.size - 2 * self.border, self.factor
         errors = []
         for offset, height, width in zip(
             self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
         ):
             here = slice(offset, offset + height * width)
-            error = (self.input[here] - self.label[here]).cpu().double()
-            error = error.square().mean(1).view(height, width)
+            blocks = slice(here.start * f * f, here.stop * f * f)
+            error = (self.wide[blocks] - self.label[blocks]).cpu().double()
+            error = error.square().mean(1).view(height, width, f * f).mean(2)
             error = error[
                 self.border : height - self.border,
                 self.border : width - self.border,
@@ -195,21 +221,29 @@ class SubImages:
 
         Returns
         -------
-        input (B, c, size, size) and label (B, c, size - 2·border, …), 0…1.
+        input (B, c, size / factor, …) and label (B, c, size - 2·border, …),
+        0…1.
         """
         start, width = start.to(self.device), width.to(self.device)
         if not isinstance(symmetry, int):
             symmetry = symmetry.to(self.device)
-        window = self.windows[symmetry]  # (B, size, size, 2)
-        index = (
-            start[:, None, None]
-            + window[..., 0] * width[:, None, None]
-            + window[..., 1]
-        )
-        inner = slice(self.border, self.size - self.border)
-        label = self.label[index[:, inner, inner]]
+        start, width = start[:, None, None], width[:, None, None]
+
+        def position(pixel):  # (B, h, w, 2) rows and columns → (B, h, w)
+            return start + pixel[..., 0] * width + pixel[..., 1]
+
+        index = position(self.windows[symmetry])
+        place = position(self.blocks[symmetry]) * self.factor**2
+        label = self.label[place + self.within[symmetry]]
         # (B, …, …, c) ↦ (B, c, …, …), for one channel without a copy
         return self.input[index].movedim(3, 1), label.movedim(3, 1)
+
+
+def _blocks(image: np.ndarray, f: int) -> np.ndarray:
+    """(H, W) or (H, W, c) ↦ (H·W, c): f × f blocks, each in turn by rows."""
+    height, width = image.shape[:2]
+    blocks = image.reshape(height // f, f, width // f, f, -1)
+    return blocks.swapaxes(1, 2).reshape(height * width, -1)
 
 
 def _symmetries(size: int) -> torch.Tensor:
@@ -230,6 +264,8 @@ class Validation:
     images : uint8 pictures; of each the middle `size` pixels are used, so
         that those of one size are measured in one batch.
     scale : magnification, and the border left out.
+    factor : 1: networks are given the bicubic picture; the scale: the small
+        picture.
     colour : see `images.planes`; the error is that of all channels together.
 
     Raises
@@ -243,9 +279,10 @@ class Validation:
         scale: int,
         size: int = 168,
         device="cpu",
+        factor: int = 1,
         colour: str = "y",
     ):
-        self.scale = scale
+        self.scale, self.factor = scale, factor
         groups: dict[tuple[int, int], list] = {}
         for image in images:
             hr_y = modcrop(planes(image, colour), scale)
@@ -265,17 +302,31 @@ class Validation:
             )
 
     def bicubic_db(self) -> float:
-        """PSNR of the input itself."""
-        return self.psnr_db(lambda y: y)
+        """PSNR of the bicubic picture itself."""
+        return self._psnr_db(lambda pair: pair[:, 0])
 
     @torch.no_grad()
     def psnr_db(self, network: Callable) -> float:
         """Mean PSNR in dB, by the protocol's clip, rounding and border."""
+        if self.factor == 1:
+            return self._psnr_db(lambda pair: network(pair[:, 0]))
+        return self._psnr_db(lambda pair: network(self._shrunk(pair[:, 1])))
+
+    def _shrunk(self, hr_y: torch.Tensor) -> torch.Tensor:
+        """(B, 1, H, W) in 0…255 → the small pictures, in 0…1."""
+        pictures = [
+            imresize(y[0].cpu().numpy() / 255.0, 1 / self.scale) for y in hr_y
+        ]
+        small = torch.from_numpy(np.stack(pictures)[:, None])
+        return small.to(hr_y)
+
+    @torch.no_grad()
+    def _psnr_db(self, enlarge: Callable) -> float:
         values = []
         for group in self.groups:
             # In slices: 64 feature maps of a whole group would be large.
             for part in group.split(8):
-                sr = network(part[:, 0]).clamp(0, 1)
+                sr = enlarge(part).clamp(0, 1)
                 error = torch.floor(sr * 255 + 0.5) - part[:, 1]
                 s = self.scale
                 mse = (error[..., s:-s, s:-s] ** 2).mean(dim=(1, 2, 3))

@@ -1,6 +1,7 @@
 """Training: recipes, the loop, and what it takes to go on after a stop."""
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import io
@@ -26,6 +27,7 @@ from .models import (
     INITIALISATIONS,
     SRCNN,
     Architecture,
+    Network,
     choose_device,
     describe,
     initialise,
@@ -62,7 +64,8 @@ class Config:
 
     Parameters
     ----------
-    arch, scale : what to train, such as ``"9-1-5"`` for x3.
+    arch, scale : what to train, such as ``"9-1-5"`` for x3; of a network that
+        `train` is given, its name.
     steps, batch, size : how many batches of how many sub-images of which
         width.
     sampling : ``"random"``: anywhere, in all eight symmetries;
@@ -85,7 +88,8 @@ class Config:
     average : decay per step of the exponential moving average of the
         weights, which is what is kept; 0 keeps the last weights.
     init : see `models.initialise`; or our weights to start from, by name
-        and scale, such as ``"9-5-5_x3"``, or a .safetensors file.
+        and scale, such as ``"9-5-5_x3"``, or a .safetensors file; ``"given"``
+        where `train` is given a network.
     revive : steps from one look for filters that have fallen silent to the
         next, while steps are large; Muon starts such anew. 0: never.
     seed : of the initial weights and of every batch.
@@ -127,9 +131,13 @@ class Config:
             channels=COLOURS[self.colour], residual=self.residual
         )
 
-    def check(self) -> None:
+    def check(self, network: Network | None = None) -> None:
         """Raise ValueError, in one line, when no run can have these."""
-        border = Architecture.parse(self.arch).border
+        if network is None:
+            border = Architecture.parse(self.arch).border
+        else:
+            border = network.border
+            self._check_given(network)
         choices = {
             "sampling": ("random", "importance", "grid"),
             "optimiser": ("muon", "adam", "sgd"),
@@ -152,8 +160,10 @@ class Config:
             raise ValueError(f"last rate must be above 0, not {self.last_rate}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be 0 to 2147483647, not {self.seed}")
-        if self.init not in INITIALISATIONS and not re.fullmatch(
-            r".+(_x[234]|\.safetensors)", self.init
+        if (
+            network is None
+            and self.init not in INITIALISATIONS
+            and not re.fullmatch(r".+(_x[234]|\.safetensors)", self.init)
         ):
             raise ValueError(
                 f"init must be {', '.join(INITIALISATIONS)}, weights such as "
@@ -165,6 +175,29 @@ class Config:
             raise ValueError(
                 f"{self.arch} without padding needs sub-images wider than "
                 f"{2 * border} pixels, not {self.size}"
+            )
+
+
+    def _check_given(self, network: Network) -> None:
+        if network.factor not in (1, self.scale):
+            raise ValueError(
+                f"{network.name} enlarges {network.factor} times; it can't be "
+                f"trained for x{self.scale}"
+            )
+        if self.size % network.factor:
+            raise ValueError(
+                f"{network.name} reads the small picture; sub-images must be "
+                f"a multiple of {network.factor} pixels wide, not {self.size}"
+            )
+        if self.revive and not isinstance(network, SRCNN):
+            raise ValueError(
+                f"revive is for SRCNN's filters, not for those of "
+                f"{network.name}; leave it 0"
+            )
+        if self.colour != "y" or self.residual:
+            raise ValueError(
+                f"{network.name} is given as it is and for luma; leave colour "
+                "and residual as they are"
             )
 
 
@@ -251,7 +284,7 @@ class Run:
     seconds (of training, validations left out), psnr_db (validation).
     """
 
-    model: SRCNN
+    model: Network
     config: Config
     history: list[dict]
     card: dict
@@ -273,8 +306,9 @@ class _Supply:
         images: Mapping[str, np.ndarray] | Pictures,
         config: Config,
         device: torch.device,
+        network: Network,
     ):
-        self.config, self.device = config, device
+        self.config, self.device, self.network = config, device, network
         self.rounds: streaming.Rounds | None = None
         self.current: tuple[int, SubImages] | None = None
         if isinstance(images, Pictures):
@@ -294,12 +328,7 @@ class _Supply:
         self.fingerprint = _fingerprint(training)
         zoomed = _zoomed(training.values(), config.zoom)
         self.current = 0, self._sub_images(zoomed)
-        self.measure = Validation(
-            validation.values(),
-            config.scale,
-            device=device,
-            colour=config.colour,
-        )
+        self.measure = self._validation(validation.values())
 
     def _stream(self, pictures: Pictures, numbers: np.ndarray) -> None:
         c = self.config
@@ -322,7 +351,7 @@ class _Supply:
             self.validated_on = (
                 f"{len(held_out)} held-out training pictures"
             )
-        self.measure = Validation(validation, c.scale, device=self.device)
+        self.measure = self._validation(validation)
         self.count = len(numbers)
         self.fingerprint = pictures.fingerprint(numbers)
         self.per_round = max(
@@ -343,9 +372,25 @@ class _Supply:
 
     def _sub_images(self, images) -> SubImages:
         c = self.config
-        border = Architecture.parse(c.arch).border
+        border, factor = self.network.border, self.network.factor
         return SubImages(
-            images, c.scale, c.size, border, c.stride, self.device, c.colour
+            images,
+            c.scale,
+            c.size,
+            border,
+            c.stride,
+            self.device,
+            factor,
+            c.colour,
+        )
+
+    def _validation(self, images) -> Validation:
+        return Validation(
+            images,
+            self.config.scale,
+            device=self.device,
+            factor=self.network.factor,
+            colour=self.config.colour,
         )
 
     def at(self, step: int) -> SubImages:
@@ -376,12 +421,13 @@ def train(
     config: Config,
     images: Mapping[str, np.ndarray] | Pictures,
     *,
+    network: Network | None = None,
     device: str = "auto",
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
     name: str = "given pictures",
-    on_validate: Callable[[dict, SRCNN], None] | None = None,
+    on_validate: Callable[[dict, Network], None] | None = None,
     world: World | None = None,
 ) -> Run:
     """Train a network.
@@ -391,6 +437,8 @@ def train(
     images : name → uint8 picture, grey or RGB; or pictures on disk, which
         are read into memory where they fit, and otherwise streamed.  See
         `split`.
+    network : to train in place of the SRCNN that `config` describes, from
+        the weights that it has; it is left as it was.
     device : auto, cpu or cuda.
     out : folder for the weights, their card, and the state to resume from,
         which is written about every minute; the state before it is kept.
@@ -414,14 +462,19 @@ def train(
     """
     world = world or World()
     with world.together():
-        config.check()
+        if network is not None:
+            config = dataclasses.replace(
+                config, arch=network.name, init="given"
+            )
+        config.check(network)
         world.part(config.batch)
         torch_device = choose_device(device)
         paths = None
         if out is not None and world.rank == 0:
             paths = _Paths(Path(out), config)
-        supply = _Supply(images, config, torch_device)
-        state = _begin(config, torch_device, supply.fingerprint)
+        state = _begin(config, torch_device, network)
+        supply = _Supply(images, config, torch_device, state.model)
+        state.fingerprint = supply.fingerprint
         if isinstance(images, Pictures):
             state.skipped = images.skipped
     with world.together():
@@ -448,6 +501,7 @@ def train(
         "validation_images": supply.validated_on,
         "sub_images": config.steps * config.batch,
         "minutes": round(state.seconds / 60, 2),
+        "processor_seconds": round(state.processor_seconds, 2),
         "device": describe(torch_device),
         "processes": world.size,
         "torch": torch.__version__,
@@ -461,7 +515,11 @@ def train(
         card["validation_bicubic_db"] = round(measure.bicubic_db(), 3)
         card["validation_psnr_db"] = round(state.history[-1]["psnr_db"], 3)
     if paths is not None:
-        checkpoints.write(state.kept(), paths.weights, card)
+        kept = state.kept()
+        if isinstance(kept, SRCNN):
+            checkpoints.write(kept, paths.weights, card)
+        else:
+            checkpoints.write_tensors(kept.state_dict(), paths.weights, card)
         if left_out:
             listed = "".join(left_out).encode(errors="surrogateescape")
             checkpoints.write_atomically(paths.skipped, listed)
@@ -515,11 +573,14 @@ def _in_words(a: Architecture) -> str:
 
 
 def _begin(
-    config: Config, device: torch.device, fingerprint: str
+    config: Config, device: torch.device, network: Network | None
 ) -> "_State":
-    generator = torch.Generator().manual_seed(config.seed)
-    model, card = _start(config.architecture(), config.init, generator)
-    state = _State(model.to(device), config, fingerprint)
+    if network is not None:
+        model, card = copy.deepcopy(network), None
+    else:
+        generator = torch.Generator().manual_seed(config.seed)
+        model, card = _start(config.architecture(), config.init, generator)
+    state = _State(model.to(device), config)
     state.began_with = card
     return state
 
@@ -605,21 +666,20 @@ class _Paths:
 class _State:
     """Everything that a resumed run needs to go on as if never stopped."""
 
-    def __init__(self, model: SRCNN, config: Config, fingerprint: str):
+    def __init__(self, model: Network, config: Config):
         self.model, self.config = model, config
-        self.fingerprint = fingerprint
-        self.average = SRCNN(*model.architecture)
-        self.average.load_state_dict(model.state_dict())
+        self.fingerprint = ""
+        self.average = copy.deepcopy(model)
         self.average.requires_grad_(False)
-        self.average.to(next(model.parameters()).device)
         self.optimiser = _optimiser(model, config)
         self.step = 0
         self.seconds = 0.0
+        self.processor_seconds = 0.0
         self.history: list[dict] = []
         self.skipped: dict[str, str] = {}
         self.began_with: dict | None = None
 
-    def kept(self) -> SRCNN:
+    def kept(self) -> Network:
         """The network to keep: averaged weights, or the last ones."""
         return self.average if self.config.average else self.model
 
@@ -650,6 +710,7 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "processor_seconds": self.processor_seconds,
             "history": self.history,
             "skipped": self.skipped,
             "began_with": self.began_with,
@@ -677,6 +738,7 @@ class _State:
             self.optimiser.load_state_dict(content["optimiser"])
             self.step = content["step"]
             self.seconds = content["seconds"]
+            self.processor_seconds = content.get("processor_seconds", 0.0)
             self.history = content["history"]
             self.skipped.update(content["skipped"])
             self.began_with = content["began_with"]
@@ -689,7 +751,7 @@ class _State:
             ) from None
 
 
-def _optimiser(model: SRCNN, config: Config):
+def _optimiser(model: Network, config: Config):
     if config.optimiser == "muon":
         return Muon(model, config.step_size)
     if config.optimiser == "adam":
@@ -703,6 +765,10 @@ def _optimiser(model: SRCNN, config: Config):
             size *= config.last_rate
         groups.append({"params": [conv.weight], "lr": size})
         groups.append({"params": [conv.bias], "lr": config.step_size * 0.1})
+    taken = {id(p) for group in groups for p in group["params"]}
+    rest = [p for p in model.parameters() if id(p) not in taken]
+    if rest:  # such as the slopes of PReLUs
+        groups.append({"params": rest, "lr": config.step_size * 0.1})
     return torch.optim.SGD(groups, momentum=0.9)
 
 
@@ -722,9 +788,10 @@ def _loss(out, label, weight: torch.Tensor | None, config: Config):
     return each.mean() if weight is None else (weight * each).mean()
 
 
-def _forward_on(device: torch.device, model: SRCNN) -> Callable:
+def _forward_on(device: torch.device, model: Network) -> Callable:
     """The fastest way through a network without padding."""
-    if device.type == "cpu" and len(model.convs) > 1:
+    known = isinstance(model, SRCNN) and len(model.convs) > 1
+    if device.type == "cpu" and known:
         return products.forward
     return lambda model, y: model(y, "valid")
 
@@ -841,9 +908,10 @@ class _Loop:
                 raise KeyboardInterrupt
             if done:
                 break
-            began = time.monotonic()
+            began, worked = time.monotonic(), time.process_time()
             loss = self._step_within_memory()
             state.seconds += time.monotonic() - began
+            state.processor_seconds += time.process_time() - worked
             bar.update()
             if self.paths and time.monotonic() - saved > SAVE_EVERY_S:
                 self._look(loss)

@@ -268,7 +268,7 @@ def test_one_rate_for_all_layers(pictures):
         TINY, optimiser="sgd", step_size=1e-4, steps=1, average=0.0,
         schedule="constant",
     )  # fmt: skip
-    start = training._begin(config, torch.device("cpu"), "").model
+    start = training._begin(config, torch.device("cpu"), None).model
     steps = []
     for rate in (0.1, 1.0):
         run = train(dataclasses.replace(config, last_rate=rate), pictures)
