@@ -1,9 +1,9 @@
 # Each target is `python3 make.py TARGET`; what they do: make help
 PYTHON ?= python3
-TARGETS = book test serve train results notebooks data site links lint clean help
+TARGETS = book test serve train results notebooks data site set-repository links lint clean help
 
 .DEFAULT_GOAL = help
 .PHONY: $(TARGETS)
 
 $(TARGETS):
-	@$(PYTHON) make.py $@ $(ARGS)
+	@$(PYTHON) make.py $@ $(ARGS) $(URL)

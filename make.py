@@ -9,6 +9,7 @@
     python3 make.py data         fetch the data sets, trying anew
     python3 make.py site         test the rendered book in a browser
     python3 make.py links        look whether the book's links to other sites work
+    python3 make.py set-repository URL   name this repository on every page
     python3 make.py lint         look for mistakes in the code
     python3 make.py clean        remove what was built; keeps .venv and data
     python3 make.py help         this text
@@ -232,6 +233,14 @@ def notebooks(*arguments):
         raise Stop("Not all pages are as they should be: see above.")
 
 
+def set_repository(*arguments):
+    if len(arguments) != 1:
+        raise Stop("Give one address: make set-repository URL=https://github.com/…")
+    environment()
+    if run(PYTHON, "tools/notebooks.py", "--set-repository", *arguments):
+        raise Stop("Nothing was changed: see above.")
+
+
 def links():
     environment()
     data()
@@ -265,6 +274,7 @@ COMMANDS = {
     "notebooks": notebooks,
     "data": fetch,
     "site": site,
+    "set-repository": set_repository,
     "links": links,
     "lint": lint,
     "clean": clean,
@@ -278,7 +288,9 @@ def main(arguments):
         name = "help"
     if name not in COMMANDS:
         sys.exit(f"make.py: no command {name}; there are: {' '.join(COMMANDS)}")
-    if rest and name not in ("test", "train", "results", "notebooks"):
+    if rest and name not in (
+        "test", "train", "results", "notebooks", "set-repository"
+    ):  # fmt: skip
         sys.exit(f"make.py: {name} takes no arguments")
     # PyTorch's threads wait for each other busily: with all cores, and anything
     # else running, a training step takes many times as long as with half.

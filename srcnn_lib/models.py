@@ -1,6 +1,8 @@
 """The network of the paper and three ways to start its weights."""
 
 import re
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +116,16 @@ class SRCNN(nn.Module):
         ------
         ValueError : for another `padding`.
         """
+        # The last alone is kept: maps of a large picture are many times it.
+        return deque(self.layers(y, padding), maxlen=1).pop()
+
+    def layers(
+        self, y: torch.Tensor, padding: str = "same"
+    ) -> Iterator[torch.Tensor]:
+        """What each layer gives, after its ReLU; the last is the result.
+
+        Parameters and errors as in `forward`.
+        """
         if padding not in ("same", "valid"):
             raise ValueError(f"padding must be same or valid, not {padding!r}")
         for i, conv in enumerate(self.convs):
@@ -123,7 +135,7 @@ class SRCNN(nn.Module):
             y = conv(y)
             if i < len(self.convs) - 1:
                 y = F.relu(y)
-        return y
+            yield y
 
     def count_weights(self, biases: bool = False) -> int:
         """Number of weights; the paper counts them without biases."""

@@ -1,6 +1,7 @@
 """Figures and tables that more than one page shows.
 
-Everything here draws what it is given; nothing is measured or loaded.
+Everything here draws what it is given; nothing is judged or loaded.  Drawings
+of filters take their order and their spectra from `filters`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from . import filters as measures
 
 STYLE = Path(__file__).with_name("book.mplstyle")
 #: Colours with a meaning, the same on every page.
@@ -127,13 +131,16 @@ def _mosaic(
     """Place pictures so that each of their pixels is one figure pixel."""
     gap, line = 8, 15
     columns = min(columns, len(cells))
-    rows = -(-len(cells) // columns)
     width = max(cell.shape[1] for cell in cells)
-    height = max(cell.shape[0] for cell in cells)
+    heights = [
+        max(cell.shape[0] for cell in cells[k : k + columns])
+        for k in range(0, len(cells), columns)
+    ]
     text = line * max(c.count("\n") + 1 if c else 0 for c in captions)
     text += 4 if text else 0
     total_width = columns * width + (columns - 1) * gap
-    total_height = rows * (height + text) + (rows - 1) * gap
+    tops = np.cumsum([0, *(height + text + gap for height in heights)])
+    total_height = int(tops[-1]) - gap
     figure = plt.figure(
         figsize=(total_width / _DPI, total_height / _DPI),
         dpi=_DPI,
@@ -143,7 +150,7 @@ def _mosaic(
         i, j = divmod(k, columns)
         h, w = cell.shape[:2]
         left = j * (width + gap)
-        bottom = total_height - i * (height + text + gap) - text - h
+        bottom = total_height - int(tops[i]) - text - h
         axes = figure.add_axes(
             (
                 left / total_width,
@@ -265,3 +272,218 @@ def plot_training(
     if len(histories) > 1:
         axes.legend(loc="center right")
     return axes.figure
+
+
+def tile(
+    cells: np.ndarray, *, columns: int = 16, zoom: int = 4, gap: int = 4
+) -> np.ndarray:
+    """Small pictures of one size as one picture, on white.
+
+    Parameters
+    ----------
+    cells : (n, h, w) or (n, h, w, 3), in 0…1.
+    columns : in a row; the last row is filled up with white.
+    zoom, gap : figure pixels per picture pixel, and between two pictures.
+
+    Returns
+    -------
+    (H, W) or (H, W, 3), in 0…1.
+    """
+    cells = np.asarray(cells).repeat(zoom, axis=1).repeat(zoom, axis=2)
+    n, h, w = cells.shape[:3]
+    rows = -(-n // columns)
+    shape = rows * (h + gap) - gap, columns * (w + gap) - gap
+    sheet = np.ones((*shape, *cells.shape[3:]))
+    for k, cell in enumerate(cells):
+        top, left = (h + gap) * (k // columns), (w + gap) * (k % columns)
+        sheet[top : top + h, left : left + w] = cell
+    return sheet
+
+
+def filter_cells(weights: np.ndarray) -> np.ndarray:
+    """Filters in grey: zero is the middle, white positive, black negative.
+
+    Each is stretched to its own largest weight, or to a twentieth of the
+    median filter's where that is more, so that the nearly dead look it.
+
+    Parameters
+    ----------
+    weights : (n, f, f) or (n, f, f, channels).
+
+    Returns
+    -------
+    The same shape, in 0…1.
+    """
+    weights = np.asarray(weights, dtype=float)
+    axes = tuple(range(1, weights.ndim))
+    largest = np.abs(weights).max(axis=axes, keepdims=True)
+    largest = np.maximum(largest, np.median(largest) / 20)
+    return 0.5 + weights / np.maximum(largest, np.finfo(float).tiny) / 2
+
+
+def show_filters(
+    model,
+    *,
+    layer: int = 1,
+    groups: Mapping[str, Sequence[int]] | None = None,
+    columns: int = 16,
+    zoom: int = 4,
+) -> Figure:
+    """The filters of a network as pictures; see `filter_cells`.
+
+    Parameters
+    ----------
+    model : any `models.SRCNN`; or filters (n, f, f).
+    layer : 1, for the filters of the first; or the number of the last, whose
+        filter has an f × f picture for each map that it reads.
+    groups : heading → numbers of the filters below it; all in the order of
+        their variance, without a heading, where not given.
+
+    Raises
+    ------
+    ValueError : for something that isn't a network, or a layer whose filters
+        are no pictures.
+    """
+    weights = _filter_pictures(model, layer)
+    return _sheets(filter_cells(weights), weights, groups, columns, zoom)
+
+
+def show_spectra(
+    model,
+    *,
+    groups: Mapping[str, Sequence[int]] | None = None,
+    columns: int = 16,
+    size: int = 36,
+) -> Figure:
+    """Magnitude of the frequency responses of a network's first filters.
+
+    White is each filter's strongest; the middle of a picture is frequency
+    zero, its edges half a cycle per pixel.
+
+    Parameters
+    ----------
+    model, groups, columns : as in `show_filters`, for one channel.
+    size : of each picture in figure pixels, even.
+    """
+    weights = _filter_pictures(model, 1)
+    if weights.ndim != 3:
+        raise ValueError("spectra are shown of filters of one channel")
+    response = measures.frequency_response(weights, size)
+    peak = response.max(axis=(1, 2), keepdims=True)
+    cells = response / np.maximum(peak, np.finfo(float).tiny)
+    return _sheets(cells, weights, groups, columns, 1)
+
+
+def _sheets(cells, weights, groups, columns, zoom) -> Figure:
+    if groups is None:
+        order = measures.by_variance(weights.reshape(*weights.shape[:2], -1))
+        groups = {"": order}
+    groups = {heading: list(k) for heading, k in groups.items() if len(k)}
+    if not groups:
+        raise ValueError("there is no filter to show in these groups")
+    sheets = [
+        _as_rgb(tile(cells[k], columns=columns, zoom=zoom), 1, 1)
+        for k in groups.values()
+    ]
+    return _mosaic(list(groups), sheets, 1)
+
+
+def _filter_pictures(model, layer: int) -> np.ndarray:
+    """(n, f, f), or (n, f, f, 3) for colour."""
+    if isinstance(model, np.ndarray):
+        if model.ndim != 3:
+            raise ValueError(f"filters must be (n, f, f), not {model.shape}")
+        return model
+    convs = getattr(model, "convs", None)
+    if convs is None:
+        raise ValueError(
+            f"{type(model).__name__} is no models.SRCNN; give its filters as "
+            "an array (n, f, f)"
+        )
+    if not 1 <= layer <= len(convs):
+        raise ValueError(f"layer must be 1 to {len(convs)}, not {layer}")
+    weight = convs[layer - 1].weight.detach().cpu().numpy()
+    after, before, f, _ = weight.shape
+    if f == 1:
+        raise ValueError(
+            f"the filters of layer {layer} have one pixel; there is no picture "
+            "to show"
+        )
+    if before == 1:
+        return weight[:, 0]
+    if after == 1:
+        return weight[0]
+    if layer == 1 and before == 3:
+        return np.moveaxis(weight, 1, -1)
+    raise ValueError(
+        f"layer {layer} has {before}×{after} filters, one from each of its "
+        f"{before} inputs to each map; show its maps instead"
+    )
+
+
+def show_maps(
+    maps: np.ndarray,
+    labels: Sequence[str] | None = None,
+    *,
+    columns: int = 8,
+    zoom: int = 1,
+) -> Figure:
+    """Feature maps, each stretched to its own range.
+
+    Parameters
+    ----------
+    maps : (n, H, W).
+    labels : a caption for each.
+    """
+    low = maps.min(axis=(1, 2), keepdims=True)
+    span = maps.max(axis=(1, 2), keepdims=True) - low
+    cells = (maps - low) / np.maximum(span, 1e-12)
+    if labels is None:
+        sheet = tile(cells, columns=columns, zoom=zoom)
+        return _mosaic([""], [_as_rgb(sheet, 1, 1)], 1)
+    named = [_as_rgb(cell, 1, zoom) for cell in cells]
+    return _mosaic(list(labels), named, columns)
+
+
+def show_receptive_field(
+    picture: np.ndarray,
+    pixel: tuple[int, int],
+    size: int,
+    *,
+    around: int = 60,
+) -> Figure:
+    """Where a pixel of the output looks: its place, and its window enlarged.
+
+    Parameters
+    ----------
+    picture : (H, W), in 0…1.
+    pixel : row and column.
+    size : width of the receptive field, odd.
+    around : width of the surroundings that are shown.
+
+    Raises
+    ------
+    ValueError : when the field would leave the picture.
+    """
+    row, column = pixel
+    top, left = row - size // 2, column - size // 2
+    height, width = picture.shape
+    if min(top, left) < 0 or top + size > height or left + size > width:
+        raise ValueError(
+            f"the {size}×{size} pixels around {pixel} leave the picture of "
+            f"{height}×{width}"
+        )
+    figure, (whole, window) = plt.subplots(1, 2, figsize=(6, 3))
+    reach = around // 2
+    for axes, half in ((whole, reach), (window, size // 2)):
+        axes.imshow(picture, vmin=0, vmax=1)
+        axes.set_xlim(column - half - 0.5, column + half + 0.5)
+        axes.set_ylim(row + half + 0.5, row - half - 0.5)
+        axes.set(xticks=[], yticks=[])
+        axes.grid(visible=False)
+    box = {"fill": False, "edgecolor": COLOURS["loss"], "linewidth": 2}
+    whole.add_patch(Rectangle((left - 0.5, top - 0.5), size, size, **box))
+    window.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **box))
+    whole.set_title(f"around row {row}, column {column}")
+    window.set_title(f"the {size}×{size} pixels it sees")
+    return figure

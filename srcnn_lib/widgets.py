@@ -5,17 +5,29 @@ JavaScript in it, and asks nothing of any other host.
 """
 
 import base64
+import hashlib
 import html
 import io
+import itertools
+import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from . import images
+
+
+def _png(picture: Image.Image) -> str:
+    """A picture as the address of itself."""
+    file = io.BytesIO()
+    picture.save(file, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
 
 # A picture divided into before and after ----------------------------------
 
@@ -132,19 +144,150 @@ def compare(
         width=zoom * width,
         before=html.escape(left),
         after=html.escape(right),
-        before_png=_png(before),
-        after_png=_png(after),
+        before_png=_png(Image.fromarray(before)),
+        after_png=_png(Image.fromarray(after)),
         alt=html.escape(f": {alt}" if alt else ""),
         caption=html.escape(caption),
     )
     return Comparison(f"<{left} | {right}: {width}×{height} pixels>", markup)
 
 
-def _png(image: np.ndarray) -> str:
-    """A uint8 picture as the address of itself."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+# Pictures under a slider ---------------------------------------------------
+
+_numbers = itertools.count()  # two equal sliders on a page differ by it
+
+_FRAMES_BODY = """\
+<figure class="srcnn-frames" id="{id}">
+<style>
+.srcnn-frames img {{ max-width: 100%; height: auto; }}
+.srcnn-frames .controls {{ display: flex; flex-wrap: wrap; gap: 0.3rem 1rem;
+  align-items: center; margin: 0.5rem 0; }}
+.srcnn-frames label {{ flex: 1 1 100%; font-variant-numeric: tabular-nums; }}
+.srcnn-frames input {{ flex: 1 1 12rem; min-width: 8rem; height: 1.6rem; }}
+.srcnn-frames [hidden] {{ display: none; }}
+@media print, (prefers-reduced-motion: reduce) {{
+  .srcnn-frames button {{ display: none; }} }}
+@media print {{ .srcnn-frames input {{ display: none; }} }}
+</style>
+<img src="{first}" alt="{alt}" width="{width}">
+<div class="controls">
+<label for="{id}-at">{name}: <output for="{id}-at">{label}</output></label>
+<input type="range" id="{id}-at" min="0" max="{last}" step="1" value="{start}"
+  aria-valuetext="{label}" hidden>
+<button type="button" hidden>Play</button>
+</div>
+<figcaption>{caption}</figcaption>
+<script>
+(() => {{
+  const box = document.getElementById("{id}");
+  const frames = {frames};
+  const labels = {labels};
+  const [image, output, input, button] =
+    ["img", "output", "input", "button"].map(e => box.querySelector(e));
+  let timer = null;
+  const show = k => {{
+    input.value = k;
+    image.src = frames[k];
+    output.textContent = labels[k];
+    input.setAttribute("aria-valuetext", labels[k]);
+  }};
+  const stop = () => {{
+    clearInterval(timer);
+    timer = null;
+    button.textContent = "Play";
+  }};
+  input.addEventListener("input", () => {{ stop(); show(+input.value); }});
+  button.addEventListener("click", () => {{
+    if (timer) return stop();
+    button.textContent = "Stop";
+    if (+input.value === frames.length - 1) show(0);
+    timer = setInterval(() => {{
+      if (+input.value === frames.length - 1) return stop();
+      show(+input.value + 1);
+    }}, 700);
+  }});
+  input.hidden = button.hidden = false;
+}})();
+</script>
+</figure>
+"""
+
+
+class Frames:
+    """Pictures under a slider; see `frames`."""
+
+    def __init__(self, labels: list[str], page: str):
+        self.labels, self.page = labels, page
+
+    def __repr__(self) -> str:
+        first, last = self.labels[0], self.labels[-1]
+        return f"<{len(self.labels)} frames, {first} … {last}>"
+
+    def _repr_html_(self) -> str:
+        return self.page
+
+
+def frames(
+    pictures: Mapping[str, np.ndarray | Figure],
+    *,
+    caption: str,
+    alt: str,
+    name: str = "frame",
+    start: int = -1,
+) -> Frames:
+    """Pictures that a reader steps through, in a page without a kernel.
+
+    A slider moves them, by mouse, finger or arrow keys; a button plays them,
+    unless the reader's system asks for less motion.  On paper, and where no
+    script runs, it is the picture it starts with and its label.
+
+    Parameters
+    ----------
+    pictures : label → (H, W) or (H, W, 3), float in 0…1 or uint8, shown pixel
+        for pixel; or a Figure. All of the same size.
+    caption, alt : under the pictures, and in place of them.
+    name : of what the slider changes.
+    start : the frame to begin with.
+
+    Raises
+    ------
+    ValueError : for no pictures, or pictures of different sizes.
+    """
+    if not pictures:
+        raise ValueError("frames needs at least one picture")
+    drawn = [_drawn(picture) for picture in pictures.values()]
+    sizes = {image.size for image in drawn}
+    if len(sizes) > 1:
+        raise ValueError(f"frames must be of one size, not {sorted(sizes)}")
+    labels = [str(label) for label in pictures]
+    addresses = [_png(image) for image in drawn]
+    start = range(len(labels))[start]
+    key = hashlib.sha256("".join(addresses).encode()).hexdigest()[:8]
+    page = _FRAMES_BODY.format(
+        id=f"frames-{key}-{next(_numbers)}",
+        first=addresses[start],
+        frames=json.dumps(addresses),
+        labels=json.dumps(labels).replace("<", "\\u003c"),
+        label=html.escape(labels[start]),
+        alt=html.escape(alt),
+        caption=html.escape(caption),
+        name=html.escape(name),
+        width=drawn[0].width,
+        last=len(labels) - 1,
+        start=start,
+    )
+    return Frames(labels, page)
+
+
+def _drawn(picture: np.ndarray | Figure) -> Image.Image:
+    if isinstance(picture, Figure):
+        buffer = io.BytesIO()
+        picture.savefig(buffer, format="png")
+        return Image.open(buffer)
+    array = np.asarray(picture)
+    if array.dtype != np.uint8:
+        array = (np.clip(array, 0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(array)
 
 
 # A picture of the reader's own ---------------------------------------------

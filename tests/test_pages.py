@@ -1,6 +1,7 @@
 """Every page has the book's shape, and stores text outputs only."""
 
 import re
+import shutil
 import statistics
 
 import pytest
@@ -149,3 +150,22 @@ def test_licences_are_there(name):
 def test_citation_has_the_address_of_the_configuration():
     text = (notebooks.ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert yaml.safe_load(text)["repository-code"] == notebooks.repository()["url"]
+
+
+def test_set_repository_reaches_every_place(tmp_path, monkeypatch, capsys):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
+        shutil.copy(notebooks.ROOT / name, tmp_path)
+    shutil.copytree(notebooks.BOOK, tmp_path / "book")
+    old = notebooks.repository()["url"]
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="not of the form https://github.com/OWNER"):
+        notebooks.set_repository("https://example.org/book")
+    notebooks.set_repository("https://github.com/someone/their-book.git/")
+    assert notebooks.repository()["url"] == "https://github.com/someone/their-book"
+    for path in (*tmp_path.glob("*.*"), *(tmp_path / "book").glob("*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        assert old not in text, path
+        if path.name != "_toc.yml":
+            assert "github.com/someone/their-book" in text, path
+    nb = notebooks.read(tmp_path / "book" / "02_bicubic.ipynb")
+    assert "google.com/github/someone/their-book/" in nb.cells[0].source

@@ -3,16 +3,22 @@
 Needs the book (``make book``) and Chromium; run by ``make site``.
 """
 
+import base64
 import os
 import re
 import shutil
 import urllib.parse
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from srcnn_lib import checkpoints, cli, datasets, evaluation, images, methods
+from srcnn_lib.methods.srcnn import SRCNNMethod
 from tools.notebooks import BOOK, ROOT
 
 HTML = ROOT / "_build" / "html"
@@ -35,7 +41,7 @@ def why_not() -> str | None:
     if not complete.exists():
         return "the book is not built; run: make book"
     sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
-    sources += [*BOOK.glob("*.*"), *BOOK.glob("_static/*")]
+    sources += [*BOOK.glob("*.*"), *BOOK.glob("_static/**/*.*")]
     for source in sources:
         if source.stat().st_mtime > complete.stat().st_mtime:
             return f"the book is older than {source.relative_to(ROOT)}; run: make book"
@@ -173,6 +179,22 @@ def test_fits_a_phone(seen):
     assert not wide
 
 
+@pytest.mark.parametrize(
+    "theme, size", [("light", DESK), ("dark", DESK), ("light", PHONE)]
+)
+def test_nothing_bars_readers_with_impairments(seen, theme, size):
+    set_theme = "theme => document.documentElement.dataset.theme = theme"
+    seen.set_viewport_size(size)
+    seen.evaluate(set_theme, theme)
+    try:
+        found = Axe().run(seen).response["violations"]
+    finally:
+        seen.set_viewport_size(DESK)
+        seen.evaluate(set_theme, "light")
+    grave = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not [(v["id"], v["nodes"][0]["html"][:200]) for v in grave]
+
+
 def test_links_inside_the_book_lead_somewhere(seen):
     links = seen.evaluate(
         "() => [...document.querySelectorAll('a[href]')].map(a => a.href)"
@@ -194,3 +216,214 @@ def test_first_page_leads_to_the_book(browser):
     page.goto((HTML / "index.html").as_uri())
     page.wait_for_url("**/book/index.html")
     page.close()
+
+
+# The network in the page ------------------------------------------------------
+
+IDLE = """() => {
+    const root = document.querySelector('.srcnn-live')
+    return root.srcnn && root.srcnn.picture && !root.hasAttribute('data-busy') }"""
+
+
+@pytest.fixture(scope="module")
+def live(browser):
+    """The first page, its application at rest after its first picture."""
+    page = browser.new_page()
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.goto((HTML / "book" / "index.html").as_uri())
+    page.locator(".srcnn-live").scroll_into_view_if_needed()
+    page.wait_for_function(IDLE, timeout=60_000)
+    yield page
+    assert not page.complaints
+    page.close()
+
+
+def choose(page, **choices):
+    """Set the application's lists and wait for the result."""
+    for name, value in choices.items():
+        page.locator(f".srcnn-live [name={name}]").select_option(value)
+        page.wait_for_function(IDLE, timeout=60_000)
+
+
+def give(page, path):
+    page.locator(".srcnn-live [name=file]").set_input_files(path)
+    page.wait_for_timeout(50)
+    page.wait_for_function(IDLE, timeout=60_000)
+
+
+def said(page) -> str:
+    return page.locator(".srcnn-live [role=status]").first.text_content()
+
+
+def result(page) -> np.ndarray:
+    """The pixels of the application's result, uint8 (H, W, 4)."""
+    width, text = page.evaluate(
+        """() => {
+            const canvas = document.querySelector('.live-sr')
+            const context = canvas.getContext('2d')
+            const { data } = context.getImageData(0, 0, canvas.width, canvas.height)
+            let text = ''
+            for (let k = 0; k < data.length; k += 8192)
+                text += String.fromCharCode(...data.subarray(k, k + 8192))
+            return [canvas.width, btoa(text)] }"""
+    )
+    pixels = np.frombuffer(base64.b64decode(text), np.uint8)
+    return pixels.reshape(-1, width, 4)
+
+
+PICTURES = {
+    "chelsea": np.s_[10:131, 60:191],  # odd sides
+    "camera": np.s_[100:180, 200:320],  # grey
+    "monarch": np.s_[100:290, 300:500],
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("model, scale", [("9-1-5", 2), ("9-1-5", 3), ("9-5-5", 4)])
+def test_the_page_enlarges_as_the_command_does(live, tmp_path, name, model, scale):
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    images.write(small, datasets.load("demo-test")[name][PICTURES[name]])
+    command = ["upscale", str(small), str(large), "--scale", str(scale)]
+    assert cli.main([*command, "--model", model, "--device", "cpu"]) == 0
+    choose(live, task="enlarge", scale=str(scale), model=model)
+    give(live, small)
+    expected = np.asarray(Image.open(large).convert("RGBA")).astype(int)
+    found = result(live)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_page_measures_as_the_book_does(live, tmp_path, name, scale):
+    path = tmp_path / "large.png"
+    image = datasets.load("demo-test")[name][PICTURES[name]]
+    images.write(path, image)
+    choose(live, task="restore", scale=str(scale), model="9-1-5")
+    give(live, path)
+    found = live.evaluate("() => document.querySelector('.srcnn-live').srcnn.psnr")
+    for key, method in (
+        ("plain", methods.get("bicubic")),
+        ("sr", methods.get("srcnn", scale=scale, device="cpu")),
+    ):
+        expected = evaluation.score(method, image, scale).psnr_db
+        assert found[key] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("model", ["9-1-5", "9-5-5"])
+def test_a_pixel_is_the_sum_of_its_contributions(live, model):
+    choose(live, picture="butterfly", task="restore", scale="3", model=model)
+    # Inside, and in a corner, where edges repeat.
+    for spot in ([130, 120], [0, 0], [299, 1]):
+        trace = live.evaluate(
+            """(spot) => {
+                const app = document.querySelector('.srcnn-live').srcnn
+                app.look(...spot)
+                const trace = app.trace()
+                return { output: trace.output,
+                         sizes: trace.values.map(v => v.length),
+                         sum: trace.contributions.reduce((a, b) => a + b, 0),
+                         bias: app.layers[2].biases[0] } }""",
+            spot,
+        )
+        assert trace["sizes"] == [64, 32]
+        assert trace["sum"] + trace["bias"] == pytest.approx(trace["output"], abs=1e-6)
+    # The definition, written out in the page, and the fast way agree.
+    picture = datasets.load("demo-test")["monarch"][90:390, 270:570]
+    _, lr_y = evaluation.degrade(picture, 3)
+    sr_y = methods.get("srcnn", model=model, scale=3, device="cpu")(lr_y, 3)
+    assert trace["output"] == pytest.approx(sr_y[1, 299], abs=1e-5)
+
+
+def test_a_filter_switched_off_changes_the_picture(live):
+    choose(live, picture="butterfly", task="restore", scale="3", model="9-1-5")
+    before = result(live)
+    live.locator(".live-inside summary").click()
+    button = live.locator(".live-filters button").nth(0)
+    button.click()
+    live.wait_for_function(IDLE)
+    assert button.get_attribute("aria-pressed") == "true"
+    model = checkpoints.load("9-1-5", 3)
+    model.convs[1].weight.data[:, 0] = 0
+    picture = datasets.load("demo-test")["monarch"][90:390, 270:570]
+    method = SRCNNMethod(model, "cpu")
+    expected = evaluation.score(method, picture, 3).psnr_db
+    found = live.evaluate("() => document.querySelector('.srcnn-live').srcnn.psnr.sr")
+    assert found == pytest.approx(expected, abs=1e-3)
+    live.locator(".srcnn-live [name=all]").click()
+    live.wait_for_function(IDLE)
+    assert (result(live) == before).all()
+    live.locator(".live-inside summary").click()
+
+
+def test_the_application_by_keyboard_alone(live):
+    choose(live, picture="butterfly", task="restore", scale="3", model="9-1-5")
+    live.locator(".srcnn-live [name=model]").focus()
+    for _ in range(3):  # the stage is next but for what is hidden
+        live.keyboard.press("Tab")
+        if live.evaluate("() => document.activeElement.className") == "live-stage":
+            break
+    spot = "() => document.querySelector('.srcnn-live').srcnn.spot"
+    live.evaluate("() => document.querySelector('.srcnn-live').srcnn.look(50, 60)")
+    live.keyboard.press("ArrowRight")
+    live.keyboard.press("Shift+ArrowDown")
+    assert live.evaluate(spot) == [51, 70]
+    live.keyboard.press("Enter")
+    assert live.locator(".live-where").is_visible()
+    live.keyboard.press("Tab")
+    clip = "() => document.querySelector('.live-sr').style.clipPath"
+    before = live.evaluate(clip)
+    live.keyboard.press("ArrowRight")
+    assert live.evaluate(clip) != before
+
+
+def test_what_is_no_picture_is_said(live, tmp_path):
+    path = tmp_path / "notes.png"
+    path.write_text("no picture")
+    give(live, path)
+    assert "notes: not a picture" in said(live)
+    tiny = tmp_path / "tiny.png"
+    images.write(tiny, np.zeros((9, 9), np.uint8))
+    choose(live, task="restore", scale="3")
+    give(live, tiny)
+    assert "too small to be shrunk" in said(live)
+    huge = tmp_path / "huge.png"
+    images.write(huge, np.zeros((3000, 4000), np.uint8))
+    choose(live, task="enlarge", scale="4")
+    give(live, huge)
+    assert "192 million pixels" in said(live)
+
+
+def test_a_large_picture_can_be_stopped_and_the_page_stays_awake(live, tmp_path):
+    path = tmp_path / "large.png"
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 2000), np.uint8)
+    images.write(path, noise)
+    choose(live, picture="butterfly", task="enlarge", scale="2", model="9-5-5")
+    live.locator(".srcnn-live [name=file]").set_input_files(path)
+    cancel = live.locator(".srcnn-live [name=cancel]")
+    cancel.wait_for(state="visible")
+    longest = live.evaluate(
+        """async () => {
+            let longest = 0, last = performance.now()
+            for (let k = 0; k < 30; k++) {
+                await new Promise(next => setTimeout(next, 10))
+                longest = Math.max(longest, performance.now() - last)
+                last = performance.now()
+            }
+            return longest }"""
+    )
+    assert longest < 2000
+    cancel.click()
+    live.wait_for_function(IDLE)
+    assert "Stopped" in said(live)
+
+
+def test_the_result_can_be_saved(live, tmp_path):
+    choose(live, picture="butterfly", task="restore", scale="3", model="9-1-5")
+    with live.expect_download() as download:
+        live.locator(".srcnn-live [name=save]").click()
+    assert download.value.suggested_filename == "butterfly_x3.png"
+    download.value.save_as(tmp_path / "saved.png")
+    saved = np.asarray(Image.open(tmp_path / "saved.png").convert("RGBA"))
+    assert (saved == result(live)).all()

@@ -331,6 +331,13 @@ def test_unfit_requests(tmp_path):
         SparseCoding(random_pair(4), device="cpu")(np.zeros((9, 9)), 2)
 
 
+def test_a_missing_dictionary_comes_with_its_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "folder", lambda: tmp_path)
+    said = "sc_x3.safetensors is missing; `srcnn train --method sc --scale 3 "
+    with pytest.raises(CheckpointError, match=said):
+        methods.get("sc", scale=3)
+
+
 def test_the_command_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("SRCNN_OFFLINE", "1")
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path))

@@ -8,6 +8,9 @@ tagged ``nbval-check-output``; that is what a machine without the data compares.
     python tools/notebooks.py [PAGE …]    run and store these pages, or all
     python tools/notebooks.py --check     run nothing; exit 1 where a stored page
                                           is not in its normal form
+    python tools/notebooks.py --set-repository https://github.com/OWNER/NAME
+                                          run nothing; let everything that names
+                                          the repository name this one
 """
 
 import argparse
@@ -213,16 +216,20 @@ def text_of(nb) -> str:
 
 
 def write(page: Path, nb) -> None:
+    write_text(page, text_of(nb))
+
+
+def write_text(path: Path, text: str) -> None:
     with tempfile.NamedTemporaryFile(
-        "w", dir=page.parent, prefix=f".{page.stem}-", delete=False, encoding="utf-8"
+        "w", dir=path.parent, prefix=f".{path.stem}-", delete=False, encoding="utf-8"
     ) as file:
         try:
-            file.write(text_of(nb))
+            file.write(text)
         except BaseException:
             os.unlink(file.name)
             raise
-    os.chmod(file.name, page.stat().st_mode)
-    os.replace(file.name, page)
+    os.chmod(file.name, path.stat().st_mode)
+    os.replace(file.name, path)
 
 
 def rerun(page: Path) -> None:
@@ -252,6 +259,22 @@ def check(selected: list[Path]) -> int:
     return bool(wrong)
 
 
+def set_repository(url: str) -> None:
+    """Write the address where it stands: settings, citation, every page."""
+    url = url.strip().removesuffix("/").removesuffix(".git")
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
+        sys.exit(
+            f"{url}: not of the form https://github.com/OWNER/NAME, which Colab opens"
+        )
+    old = repository()["url"]
+    for name in ("_config.yml", "CITATION.cff"):
+        path = ROOT / name
+        write_text(path, path.read_text(encoding="utf-8").replace(old, url))
+    for page in pages():
+        write(page, normal(page, read(page)))
+    print(f"{len(pages())} pages, _config.yml and CITATION.cff name {url}.")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make notebooks", description="Run the pages and store their text outputs."
@@ -260,7 +283,11 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="run nothing; only look at the stored form"
     )
+    parser.add_argument("--set-repository", metavar="URL")
     args = parser.parse_args()
+    if args.set_repository is not None:
+        set_repository(args.set_repository)
+        return 0
     known = {page.stem: page for page in pages()}
     names = [Path(name).stem for name in args.pages] or list(known)
     unknown = [name for name in names if name not in known]

@@ -3,7 +3,8 @@
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
 - Numbers in index.md come from the recorded results, as substitutions.
-- MathJax comes with the book, so that it reads offline.
+- MathJax comes with the book, so that it reads offline; so do the networks,
+  which run in the reader's browser (srcnn_live.py).
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import srcnn_live
 from sphinx.util.fileutil import copy_asset
 
 from srcnn_lib import datasets, ledger
@@ -22,6 +24,16 @@ from srcnn_lib import datasets, ledger
 ROOT = Path(__file__).resolve().parents[2]
 CACHES = ROOT / "_build" / ".jupyter_cache"
 CACHES_KEPT = 3
+#: What themes and translators write, and what pages have instead.
+MENDED = {
+    # Fonts are preloaded in a way that fails for a page on a disk.
+    r'<link rel="preload" as="font"[^>]*>\n?': "",
+    # Roles that screen readers can't use: a list without list items.
+    r'role="list" (class="citation-list")': r"\1",
+    r' role="doc-biblioentry"': "",
+    # What scrolls has to be reached by keyboard.
+    r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
+}
 
 
 def cache_key() -> str:
@@ -63,15 +75,18 @@ def finish(app, exception):
     extensions = "input/tex/extensions"
     copy_asset(source / "tex-svg.js", target)
     copy_asset(source / extensions, target / extensions)
-    # The theme preloads its fonts in a way that fails for a page on a disk.
+    srcnn_live.write(Path(app.outdir) / "_static" / "live")
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        lighter = re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text)
-        if lighter != text:
-            page.write_text(lighter, encoding="utf-8")
+        mended = text
+        for pattern, replacement in MENDED.items():
+            mended = re.sub(pattern, replacement, mended)
+        if mended != text:
+            page.write_text(mended, encoding="utf-8")
 
 
 def setup(app):
     app.connect("config-inited", configure)
+    app.connect("html-page-context", srcnn_live.add_scripts)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -241,6 +241,11 @@ def load(model: str | None = None, scale: int | None = None) -> Dictionaries:
             folder = datasets.path("scsr-official")
             return _load_mat(folder / "CVPR08_x3_Dictionary.mat")
         path = checkpoints.folder() / f"sc_x{scale}.safetensors"
+        if not path.is_file():
+            raise CheckpointError(
+                f"{path} is missing; `srcnn train --method sc --scale {scale} "
+                f"--out {path.parent}` makes it"
+            )
     elif model.endswith(".safetensors"):
         path = Path(model)
     else:
