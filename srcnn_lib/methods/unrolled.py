@@ -29,7 +29,7 @@ WINDOW, BORDER = 20, 5
 FREEDOMS = {
     "thresholds": ("log_step", "log_threshold"),
     "averaging": ("log_share",),
-    "hr dictionary": ("synthesis",),
+    "hr dictionary": ("synthesis", "reduction"),
     "lr dictionary": ("analysis", "mixing"),
 }
 
@@ -84,7 +84,7 @@ class UnrolledSC(nn.Module):
         self.log_threshold = nn.Parameter(threshold.log())
         self.synthesis = nn.Parameter(hr.view(atoms, 1, side, side).clone())
         self.log_share = nn.Parameter(torch.zeros(1, 1, side, side))
-        self.reduction = None
+        self.register_parameter("reduction", None)
         self.register_buffer("kernels", kernels, persistent=False)
         self.register_buffer("fixed_contrast", None)
         self.to(dtype)
@@ -106,8 +106,6 @@ class UnrolledSC(nn.Module):
         free = {name for freedom in freedoms for name in FREEDOMS[freedom]}
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in free)
-        if self.reduction is not None:
-            self.reduction.requires_grad_("hr dictionary" in free)
         return self
 
     def without_contrast(self, typical: float) -> "UnrolledSC":
@@ -133,6 +131,18 @@ class UnrolledSC(nn.Module):
         self.reduction = nn.Parameter((u[:, :n2] * root).T.to(flat))
         rows = (root[:, None] * v[:n2]).to(flat)
         self.synthesis = nn.Parameter(rows.view(-1, *self.synthesis.shape[1:]))
+        return self
+
+    @torch.no_grad()
+    def shuffle(self, generator: torch.Generator) -> "UnrolledSC":
+        """Put the numbers of each dictionary in random order, in place.
+
+        What is left of the dictionaries is the size of their numbers.
+        """
+        for weight in (self.analysis, self.mixing, self.synthesis):
+            flat = weight.view(-1)
+            order = torch.randperm(len(flat), generator=generator)
+            flat.copy_(flat[order])
         return self
 
     def codes(self, seen: torch.Tensor) -> torch.Tensor:
