@@ -55,6 +55,7 @@ class Bench:
         }
         text = FILE.read_text("utf-8") if FILE.exists() else "[]"
         self.rows = json.loads(text)
+        self.commit = commit()
 
     def record(self, config: dict, make) -> dict:
         """The row of this config; `make` gives model and minutes."""
@@ -70,7 +71,7 @@ class Bench:
             "minutes": minutes,
             "device": describe(torch.device("cpu")),
             "torch": torch.__version__,
-            "commit": commit(),
+            "commit": self.commit,
             "date": datetime.date.today().isoformat(),
             "config": config,
         }
@@ -211,8 +212,12 @@ def ladder(bench: Bench, steps: int, typical: float) -> None:
             rung(name, lambda: UnrolledSC(pair, k), free, k=k, group="steps")
 
 
-def starts(bench: Bench, steps: int, seeds: int) -> None:
-    """Dictionary against random, each with the step size that suits it."""
+def starts(bench: Bench, steps: int, seeds: int, sizes: dict) -> None:
+    """Dictionary against random, each with the step size that suits it.
+
+    `sizes`: those known from a run before, by network and start; the others
+    are found with the first seed, and added.
+    """
     pair = bench.dictionaries[ATOMS]
 
     def unrolled_start(how, seed):
@@ -243,10 +248,12 @@ def starts(bench: Bench, steps: int, seeds: int) -> None:
                     seed=seed,
                 )  # fmt: skip
 
-            both = [run(0, size) for size in STEP_SIZES]
-            best = max(both, key=lambda row: row["validation_psnr_db"])
-            for seed in range(1, seeds):
-                run(seed, best["step_size"])
+            if (network, how) not in sizes:
+                both = [run(0, size) for size in STEP_SIZES]
+                best = max(both, key=lambda row: row["validation_psnr_db"])
+                sizes[network, how] = best["config"]["step_size"]
+            for seed in range(seeds):
+                run(seed, sizes[network, how])
 
 
 def main() -> None:
@@ -258,10 +265,11 @@ def main() -> None:
     bench = Bench()
     typical = typical_contrast(bench)
     ladder(bench, args.steps, typical)
-    starts(bench, args.steps, args.seeds)
+    sizes = {}
+    starts(bench, args.steps, args.seeds, sizes)
     untrained(bench, typical)
-    starts(bench, args.steps // 4, args.seeds)
-    starts(bench, args.long, 1)
+    starts(bench, args.steps // 4, args.seeds, sizes)
+    starts(bench, args.long, 1, sizes)
 
 
 if __name__ == "__main__":
