@@ -34,6 +34,11 @@ FILE = datasets.data_folder() / "studies" / "unrolling.json"
 TRAINED_STEPS, TRUNK = (1, 2, 5, 10), 3
 STEP_SIZES = (1e-3, 3e-3)
 ALL = tuple(unrolled.FREEDOMS)
+#: Networks and where they start.
+STARTS = {
+    "SRCNN": ("dictionary", "random", "identity"),
+    "unrolled": ("dictionary", "random"),
+}
 
 
 class Bench:
@@ -117,9 +122,9 @@ class Bench:
 
         def run():
             model = make()
-            began = time.perf_counter()
+            began = time.process_time()  # of one thread: others may run
             unrolled.fit(model, self.windows, **settings)
-            return model, round((time.perf_counter() - began) / 60, 2)
+            return model, round((time.process_time() - began) / 60, 2)
 
         return self.record(config, run)
 
@@ -179,23 +184,24 @@ def untrained(bench: Bench, typical: float) -> None:
         bench.untrained("the book's 768 atoms", model, k=k)
 
 
+def step_up(bench, group, steps, name, make, free, k=TRUNK, **more):
+    """A row of a model some of whose parts are free."""
+    bench.trained(
+        group, name, lambda: make().let_go(*free), steps=steps,
+        step_size=STEP_SIZES[1], seed=0, k=k, free=list(free), **more,
+    )  # fmt: skip
+
+
 def ladder(bench: Bench, steps: int, typical: float) -> None:
     pair, half = (bench.dictionaries[n] for n in (ATOMS, ATOMS // 2))
-    common = {"steps": steps, "step_size": STEP_SIZES[1], "seed": 0}
-
-    def rung(name, make, free, k=TRUNK, group="ladder", **more):
-        config = common | {"k": k, "free": list(free)} | more
-        bench.trained(group, name, lambda: make().let_go(*free), **config)
+    rung = partial(step_up, bench, "ladder", steps)
 
     for count in range(1, len(ALL) + 1):
         name = f"{ALL[count - 1]} free"
         rung(name, lambda: UnrolledSC(pair, TRUNK), ALL[:count])
     for atoms, chosen in ((ATOMS, pair), (ATOMS // 2, half)):
-        rung(
-            f"two-sided, {atoms} atoms",
-            lambda: UnrolledSC(chosen, TRUNK, two_sided=True), ALL,
-            atoms=atoms,
-        )  # fmt: skip
+        make = partial(UnrolledSC, chosen, TRUNK, two_sided=True)
+        rung(f"two-sided, {atoms} atoms", make, ALL, atoms=atoms)
     rung(
         "constant thresholds",
         lambda: UnrolledSC(pair, TRUNK).without_contrast(typical), ALL,
@@ -207,12 +213,19 @@ def ladder(bench: Bench, steps: int, typical: float) -> None:
         lambda: UnrolledSC(pair, 1).without_contrast(typical).narrow(32), ALL,
         k=1,
     )  # fmt: skip
+
+
+def by_steps(bench: Bench, steps: int) -> None:
+    """How many steps of ISTA are worth training."""
     for k in TRAINED_STEPS:
         for name, free in (("thresholds", ALL[:1]), ("all", ALL)):
-            rung(name, lambda: UnrolledSC(pair, k), free, k=k, group="steps")
+            make = partial(UnrolledSC, bench.dictionaries[ATOMS], k)
+            step_up(bench, "steps", steps, name, make, free, k=k)
 
 
-def starts(bench: Bench, steps: int, seeds: int, sizes: dict) -> None:
+def starts(
+    bench: Bench, steps: int, seeds: int, sizes: dict, network="SRCNN"
+) -> None:
     """Dictionary against random, each with the step size that suits it.
 
     `sizes`: those known from a run before, by network and start; the others
@@ -220,46 +233,37 @@ def starts(bench: Bench, steps: int, seeds: int, sizes: dict) -> None:
     """
     pair = bench.dictionaries[ATOMS]
 
-    def unrolled_start(how, seed):
-        model = UnrolledSC(pair, TRUNK).let_go(*ALL)
-        if how == "random":
-            model.shuffle(torch.Generator().manual_seed(seed))
-        return model
-
-    def srcnn_start(how, seed):
+    def make(network, how, seed):
+        generator = torch.Generator().manual_seed(seed)
+        if network == "unrolled":
+            model = UnrolledSC(pair, TRUNK).let_go(*ALL)
+            return model if how == "dictionary" else model.shuffle(generator)
         if how == "dictionary":
             return unrolled.start_srcnn(pair, bench.pairs, seed=seed)
-        generator = torch.Generator().manual_seed(seed)
         init = "default" if how == "random" else how
         return initialise(SRCNN(), init, generator)
 
-    for network, make, ways in (
-        ("SRCNN", srcnn_start, ("dictionary", "random", "identity")),
-        ("unrolled", unrolled_start, ("dictionary", "random")),
-    ):
-        for how in ways:
-            model = make(how, 0)
-            bench.untrained(f"{network} from {how}", model)
+    def run(network, how, seed, size):
+        return bench.trained(
+            "starts", f"{network} from {how}",
+            partial(make, network, how, seed), network=network, start=how,
+            steps=steps, step_size=size, seed=seed,
+        )  # fmt: skip
 
-            def run(seed, size):
-                return bench.trained(
-                    "starts", f"{network} from {how}", lambda: make(how, seed),
-                    network=network, start=how, steps=steps, step_size=size,
-                    seed=seed,
-                )  # fmt: skip
-
-            if (network, how) not in sizes:
-                both = [run(0, size) for size in STEP_SIZES]
-                best = max(both, key=lambda row: row["validation_psnr_db"])
-                sizes[network, how] = best["config"]["step_size"]
-            for seed in range(seeds):
-                run(seed, sizes[network, how])
+    for how in STARTS[network]:
+        bench.untrained(f"{network} from {how}", make(network, how, 0))
+        if (network, how) not in sizes:
+            both = [run(network, how, 0, size) for size in STEP_SIZES]
+            best = max(both, key=lambda row: row["validation_psnr_db"])
+            sizes[network, how] = best["config"]["step_size"]
+        for seed in range(seeds):
+            run(network, how, seed, sizes[network, how])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=2_000)
-    parser.add_argument("--long", type=int, default=8_000, help="steps")
+    parser.add_argument("--long", type=int, default=6_000, help="steps")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     bench = Bench()
@@ -268,8 +272,10 @@ def main() -> None:
     sizes = {}
     starts(bench, args.steps, args.seeds, sizes)
     untrained(bench, typical)
+    by_steps(bench, args.steps)
     starts(bench, args.steps // 4, args.seeds, sizes)
-    starts(bench, args.long, 1, sizes)
+    starts(bench, args.steps, args.seeds, sizes, network="unrolled")
+    starts(bench, args.long, 1, sizes)  # SRCNN's first seed for longer
 
 
 if __name__ == "__main__":
