@@ -1,6 +1,6 @@
 """From sparse coding to SRCNN, one freedom at a time, at x3 from T91.
 
-    python benchmarks/unrolling_study.py [--steps 1000] [--long 4000]
+    python benchmarks/unrolling_study.py [--steps 1000] [--seeds 3]
 
 A dictionary of 64 atoms, as many as SRCNN has filters, is learnt from T91 and
 unrolled into k steps of ISTA: first untrained, then with one part after the
@@ -36,11 +36,8 @@ TRAINED_STEPS, TRUNK = (1, 2, 5, 10), 3
 FEW = (1, 2, 3, 5, 10, 20)
 STEP_SIZES = (1e-3, 3e-3)
 ALL = tuple(unrolled.FREEDOMS)
-#: Networks and where they start.
-STARTS = {
-    "SRCNN": ("dictionary", "random", "identity"),
-    "unrolled": ("dictionary", "random"),
-}
+#: What SRCNN begins with.
+STARTS = ("dictionary", "random", "identity")
 
 
 class Bench:
@@ -237,47 +234,40 @@ def by_steps(bench: Bench, steps: int) -> None:
             step_up(bench, "steps", steps, name, make, free, k=k)
 
 
-def starts(
-    bench: Bench, steps: int, seeds: int, sizes: dict, network="SRCNN"
-) -> None:
-    """Dictionary against random, each with the step size that suits it.
+def starts(bench: Bench, steps: int, seeds: int, sizes: dict) -> None:
+    """SRCNN from each start, with the step size that suits it.
 
-    `sizes`: those known from a run before, by network and start; the others
-    are found with the first seed, and added.
+    `sizes`: those known from a run before, by start; the others are found
+    with the first seed, and added.
     """
-    pair = bench.dictionaries[ATOMS]
 
-    def make(network, how, seed):
-        generator = torch.Generator().manual_seed(seed)
-        if network == "unrolled":
-            model = UnrolledSC(pair, TRUNK).let_go(*ALL)
-            return model if how == "dictionary" else model.shuffle(generator)
+    def make(how, seed):
         if how == "dictionary":
             return bench.srcnn_start(seed)
         init = "default" if how == "random" else how
+        generator = torch.Generator().manual_seed(seed)
         return initialise(SRCNN(), init, generator)
 
-    def run(network, how, seed, size):
+    def run(how, seed, size):
         return bench.trained(
-            "starts", f"{network} from {how}",
-            partial(make, network, how, seed), network=network, start=how,
-            steps=steps, step_size=size, seed=seed,
+            "starts", f"SRCNN from {how}", partial(make, how, seed),
+            network="SRCNN", start=how, steps=steps, step_size=size,
+            seed=seed,
         )  # fmt: skip
 
-    for how in STARTS[network]:
-        bench.untrained(f"{network} from {how}", make(network, how, 0))
-        if (network, how) not in sizes:
-            both = [run(network, how, 0, size) for size in STEP_SIZES]
+    for how in STARTS:
+        bench.untrained(f"SRCNN from {how}", make(how, 0))
+        if how not in sizes:
+            both = [run(how, 0, size) for size in STEP_SIZES]
             best = max(both, key=lambda row: row["validation_psnr_db"])
-            sizes[network, how] = best["config"]["step_size"]
+            sizes[how] = best["config"]["step_size"]
         for seed in range(seeds):
-            run(network, how, seed, sizes[network, how])
+            run(how, seed, sizes[how])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1_000)
-    parser.add_argument("--long", type=int, default=4_000, help="steps")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     bench = Bench()
@@ -288,8 +278,6 @@ def main() -> None:
     by_steps(bench, args.steps)
     untrained(bench, typical)
     starts(bench, args.steps // 4, args.seeds, sizes)
-    starts(bench, args.steps, args.seeds, sizes, network="unrolled")
-    starts(bench, args.long, 1, sizes)  # SRCNN's first seed for longer
 
 
 if __name__ == "__main__":

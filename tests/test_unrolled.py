@@ -278,16 +278,6 @@ def test_nothing_to_learn_and_unknown_freedoms(learnt, school):
         model.let_go("bias")
 
 
-def test_shuffled_dictionaries_keep_their_numbers(learnt):
-    model = UnrolledSC(learnt, 2)
-    before = model.synthesis.detach().clone()
-    model.shuffle(torch.Generator().manual_seed(0))
-    assert not torch.equal(model.synthesis, before)
-    assert torch.equal(
-        model.synthesis.flatten().sort()[0], before.flatten().sort()[0]
-    )
-
-
 def test_srcnn_begins_as_sparse_coding(learnt, school):
     """Better than bicubic interpolation before any training."""
     pairs = [streaming.pair(image, 3) for image in school]

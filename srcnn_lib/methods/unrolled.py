@@ -133,18 +133,6 @@ class UnrolledSC(nn.Module):
         self.synthesis = nn.Parameter(rows.view(-1, *self.synthesis.shape[1:]))
         return self
 
-    @torch.no_grad()
-    def shuffle(self, generator: torch.Generator) -> "UnrolledSC":
-        """Put the numbers of each dictionary in random order, in place.
-
-        What is left of the dictionaries is the size of their numbers.
-        """
-        for weight in (self.analysis, self.mixing, self.synthesis):
-            flat = weight.view(-1)
-            order = torch.randperm(len(flat), generator=generator)
-            flat.copy_(flat[order])
-        return self
-
     def codes(self, seen: torch.Tensor) -> torch.Tensor:
         """Stages 1 and 2, (B, atoms, h - 4, w - 4); see `forward`.
 
