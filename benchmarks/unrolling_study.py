@@ -196,11 +196,12 @@ def untrained(bench: Bench, typical: float) -> None:
 
 
 def step_up(bench, group, steps, name, make, free, k=TRUNK, **more):
-    """A row of a model some of whose parts are free."""
-    bench.trained(
-        group, name, lambda: make().let_go(*free), steps=steps,
-        step_size=STEP_SIZES[1], seed=0, k=k, free=list(free), **more,
-    )  # fmt: skip
+    """Rows of a model some of whose parts are free, for each step size."""
+    for size in STEP_SIZES:
+        bench.trained(
+            group, name, lambda: make().let_go(*free), steps=steps,
+            step_size=size, seed=0, k=k, free=list(free), **more,
+        )  # fmt: skip
 
 
 def ladder(bench: Bench, steps: int, typical: float) -> None:
