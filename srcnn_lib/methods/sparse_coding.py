@@ -11,7 +11,7 @@ representation, TIP 2010, and their CVPR 2008 paper and code.
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +72,8 @@ class SparseCoding:
     back_projections : rounds of `back_project` at the end.  The published
         numbers are without.
     device : auto, cpu or cuda.
+    solve : finds the codes, called as `lasso` is.
+    dtype : of all that is computed.
     """
 
     def __init__(
@@ -80,11 +82,14 @@ class SparseCoding:
         *,
         back_projections: int = 0,
         device: str = "auto",
+        solve: Callable[..., torch.Tensor] = lasso,
+        dtype: torch.dtype = torch.float32,
     ):
         self.device = choose_device(device)
+        self.solve, self.dtype = solve, dtype
         self.dictionaries = dictionaries._replace(
-            lr=dictionaries.lr.to(self.device, torch.float32),
-            hr=dictionaries.hr.to(self.device, torch.float32),
+            lr=dictionaries.lr.to(self.device, dtype),
+            hr=dictionaries.hr.to(self.device, dtype),
         )
         self.back_projections = back_projections
 
@@ -127,13 +132,15 @@ class SparseCoding:
         down, across = _cover(height, scale), _cover(width, scale)
         at_once = max(1, CHUNK[self.device.type] // columns)
         over = PATCH - 1  # rows of LR pixels that the next band covers too
-        carried = torch.zeros(over * scale, (width - 2) * scale)
+        carried = torch.zeros(
+            over * scale, (width - 2) * scale, dtype=self.dtype
+        )
         top = 0  # of the rows that are not given yet
         for first in range(0, rows, at_once):
             last = min(first + at_once, rows)  # rows of patches
             seen = zoom(read, ZOOM * first, ZOOM * (last + PATCH + 1))
-            seen = torch.from_numpy(seen.astype(np.float32))
-            patches = self._patches(seen.to(self.device))
+            seen = torch.from_numpy(seen).to(self.device, self.dtype)
+            patches = self._patches(seen)
             total = F.fold(
                 patches.T[None],
                 ((last - first + over) * scale, (width - 2) * scale),
@@ -161,10 +168,20 @@ class SparseCoding:
         norms = features.norm(dim=1, keepdim=True).clamp(min=1)
         lr, hr, penalty = self.dictionaries
         details = [
-            lasso(chunk, lr, penalty) @ hr
+            self.solve(chunk, lr, penalty) @ hr
             for chunk in (features / norms).split(CHUNK[self.device.type])
         ]
         return torch.cat(details) * norms + means[:, None]
+
+
+def derivatives() -> torch.Tensor:
+    """Filters (4, 1, 5, 5) of the features, each along rows and columns."""
+    first = torch.tensor([0.0, 1, 0, -1, 0])
+    second = torch.tensor([1.0, 0, -2, 0, 1])
+    kernels = torch.zeros(4, 1, 5, 5)
+    kernels[0, 0, 2], kernels[1, 0, :, 2] = first, first
+    kernels[2, 0, 2], kernels[3, 0, :, 2] = second, second
+    return kernels
 
 
 def extract(seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -180,13 +197,8 @@ def extract(seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     by row, that are not at the border: first derivatives along rows and
     columns, then second ones.
     """
-    first = torch.tensor([0.0, 1, 0, -1, 0])
-    second = torch.tensor([1.0, 0, -2, 0, 1])
-    kernels = torch.zeros(4, 1, 5, 5)
-    kernels[0, 0, 2], kernels[1, 0, :, 2] = first, first
-    kernels[2, 0, 2], kernels[3, 0, :, 2] = second, second
     size, border = ZOOM * PATCH, ZOOM
-    maps = F.conv2d(seen[None, None], kernels.to(seen))  # loses 2 at a border
+    maps = F.conv2d(seen[None, None], derivatives().to(seen))  # loses 2
     features = F.unfold(maps, size, stride=ZOOM)[0].T.contiguous()
     inner = seen[None, None, border:-border, border:-border]
     means = F.avg_pool2d(inner, size, stride=ZOOM).flatten()
