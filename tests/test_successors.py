@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from srcnn_lib import datasets, evaluation, images, successors, training
+from srcnn_lib import datasets, evaluation, images, ledger, successors, training
 from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.models import SRCNN, initialise
 from srcnn_lib.resize import imresize
@@ -331,3 +331,19 @@ def test_recipes_that_do_not_suit_the_network(pictures, change, message):
     assert network.border == 12
     with pytest.raises(ValueError, match=message):
         training.train(config, pictures, network=network, device="cpu")
+
+
+def test_the_recorded_study_is_of_these_networks_at_one_budget():
+    study = ledger.study("successors")
+    runs = [row for row in study if row["kind"] == "run"]
+    names = {row["name"] for row in runs}
+    assert {(r["name"], r["seed"]) for r in runs} == {
+        (name, seed) for name in names for seed in range(3)
+    }
+    assert len(runs) == 15 and len({row["budget_s"] for row in runs}) == 1
+    for row in runs:  # what it was given, but for how busy the machine was
+        assert abs(row["processor_seconds"] / row["budget_s"] - 1) < 0.25
+    timed = {row["name"]: row for row in study if row["kind"] == "time"}
+    assert names < set(timed)
+    assert timed["FSRCNN"]["parameters"] == successors.parameters(FSRCNN(3))
+    assert timed["VDSR, 20 layers of 64"]["multiplications"] == 664_704
