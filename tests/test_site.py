@@ -186,6 +186,7 @@ def test_nothing_bars_readers_with_impairments(seen, theme, size):
     set_theme = "theme => document.documentElement.dataset.theme = theme"
     seen.set_viewport_size(size)
     seen.evaluate(set_theme, theme)
+    seen.wait_for_timeout(500)  # the theme waits before it marks what scrolls now
     try:
         found = Axe().run(seen).response["violations"]
     finally:
