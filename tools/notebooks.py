@@ -42,6 +42,7 @@ REAL_DATA = (
 )
 SAME_EVERYWHERE = "nbval-check-output"
 SETUP = "colab-setup"
+SOLUTION = "solution"
 TEXT = ("text/plain", "text/html", "text/latex", "text/markdown")
 PICTURE = "data:image/"  # in HTML: drawn anew by whoever runs the page
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -153,6 +154,9 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
             if key in ("mystnb", "tags") and value
         }
         if cell.cell_type == "code":
+            if SOLUTION in cell.metadata.get("tags", []):
+                # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
+                cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
             count += 1
             cell.execution_count = count
             cell.outputs = stored(cell.outputs)

@@ -1,0 +1,214 @@
+"""Checks that tell a student at once whether an answer is right, and why not.
+
+    from srcnn_lib import exercises
+    exercises.check("2.1", my_function)
+
+An answer is called with random arguments and compared with the right one; when
+it differs, it is compared with typical wrong ones, and the message names the
+mistake whose results it has.  One module for each chapter, ``chapter_02`` and
+so on, has a table ``EXERCISES`` from number to `Function` or `Value`.
+"""
+
+import copy
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+ROUNDS = 4
+NOT_DONE = "not done yet."
+
+
+@dataclass(frozen=True)
+class Function:
+    """An exercise whose answer is a function.
+
+    right : the function wanted.
+    arguments : makes a tuple of arguments for it from a random generator;
+        arrays in float64, and shapes that differ from call to call.
+    faults : what to tell the student → the function that makes that mistake,
+        with the same arguments; the more specific first.
+    property : called with the student's function, for what no single right
+        result shows; a message where it does not hold, else None.
+    atol, rtol : of `numpy.allclose`.
+    """
+
+    right: Callable
+    arguments: Callable[[np.random.Generator], tuple]
+    faults: dict[str, Callable] = field(default_factory=dict)
+    property: Callable | None = None
+    atol: float = 1e-9
+    rtol: float = 1e-6
+
+
+@dataclass(frozen=True)
+class Value:
+    """An exercise whose answer is a number, or several, or a word.
+
+    right : the value, or a function without arguments that computes it.
+    faults : what to tell the student → the wrong value, or a function for it.
+    """
+
+    right: object
+    faults: dict[str, object] = field(default_factory=dict)
+    atol: float = 1e-9
+    rtol: float = 1e-6
+
+
+def check(number: str, answer) -> None:
+    """Say whether `answer` solves exercise `number`, or what is wrong with it.
+
+    number : chapter and exercise, such as ``"2.1"``.
+    answer : a function or a value, as the exercise asks.
+
+    Prints one line and raises nothing, whatever the answer does; only when
+    nbgrader marks the page (it sets NBGRADER_EXECUTION) does a wrong answer raise.
+
+    Raises
+    ------
+    ValueError : when no exercise has this number.
+    AssertionError : in nbgrader, with the message, when the answer is not right.
+    """
+    message = fault(number, answer)
+    if message and os.environ.get("NBGRADER_EXECUTION"):
+        raise AssertionError(f"Exercise {number}: {message}")
+    print(f"Exercise {number}: {message or 'right.'}")
+
+
+def fault(number: str, answer) -> str | None:
+    """What is wrong with an answer; None when it is right.  As for `check`."""
+    exercise = find(number)
+    if _missing(answer):
+        return NOT_DONE
+    if isinstance(exercise, Value):
+        return _fault_of_value(exercise, answer)
+    if not callable(answer):
+        kind = type(answer).__name__
+        return f"the answer is a function to be called; this is of type {kind}."
+    return _fault_of_function(exercise, answer)
+
+
+def find(number: str) -> Function | Value:
+    """The exercise of this number.  ValueError when there is none."""
+    chapter = number.partition(".")[0]
+    try:
+        module = importlib.import_module(f"{__name__}.chapter_{chapter.zfill(2)}")
+        return module.EXERCISES[number]
+    except (ModuleNotFoundError, KeyError):
+        raise ValueError(
+            f"no exercise {number!r} has a check; they are numbered by chapter, "
+            "as in '2.1'"
+        ) from None
+
+
+def _fault_of_value(exercise: Value, answer) -> str | None:
+    def value(of):
+        return of() if callable(of) else of
+
+    right = value(exercise.right)
+    if _same(answer, right, exercise):
+        return None
+    for message, wrong in exercise.faults.items():
+        if _same(answer, value(wrong), exercise):
+            return message
+    return _difference(answer, right)
+
+
+def _fault_of_function(exercise: Function, answer: Callable) -> str | None:
+    generator = np.random.default_rng()
+    suspects = dict(exercise.faults)
+    seen = None
+    for _ in range(ROUNDS):
+        arguments = exercise.arguments(generator)
+        right = exercise.right(*copy.deepcopy(arguments))
+        given = copy.deepcopy(arguments)
+        try:
+            got = answer(*given)
+        except NotImplementedError:
+            return NOT_DONE
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            return f"with {_shapes(arguments)} it raised {type(error).__name__}: {said}"
+        if _missing(got):
+            return NOT_DONE
+        if not all(map(_unchanged, arguments, given)):
+            return "it changes its input in place; work on a copy."
+        if _same(got, right, exercise):
+            # A mistake that doesn't show with these arguments is still possible.
+            continue
+        seen = seen or f"with {_shapes(arguments)}, {_difference(got, right)}"
+        suspects = {
+            message: wrong
+            for message, wrong in suspects.items()
+            if _same(got, wrong(*copy.deepcopy(arguments)), exercise)
+        }
+    if seen:
+        return next(iter(suspects), seen)
+    return exercise.property(answer) if exercise.property else None
+
+
+def _missing(answer) -> bool:
+    return answer is None or answer is Ellipsis
+
+
+def _array(value) -> np.ndarray:
+    """As an array, also where torch made it or a tuple has several shapes."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double().numpy()
+    if isinstance(value, tuple | list) and value:
+        parts = [_array(part) for part in value]
+        if any(part.shape != parts[0].shape for part in parts):
+            value = np.concatenate([part.ravel() for part in parts])
+        else:
+            value = np.stack(parts)
+    array = np.asarray(value)
+    return array.astype(np.float64) if array.dtype.kind in "buif" else array
+
+
+def _same(got, wanted, exercise) -> bool:
+    got, wanted = _array(got), _array(wanted)
+    if got.shape != wanted.shape or got.dtype.kind != wanted.dtype.kind:
+        return False
+    if wanted.dtype.kind not in "fc":
+        return bool(np.all(got == wanted))
+    close = {"atol": exercise.atol, "rtol": exercise.rtol, "equal_nan": True}
+    return bool(np.allclose(got, wanted, **close))
+
+
+def _unchanged(before, after) -> bool:
+    if isinstance(before, np.ndarray) or hasattr(before, "detach"):
+        return bool(np.array_equal(_array(before), _array(after), equal_nan=True))
+    return True
+
+
+def _difference(got, wanted) -> str:
+    got, wanted = _array(got), _array(wanted)
+    if got.dtype.kind not in "fc" or wanted.dtype.kind not in "fc":
+        return "that is not the answer."
+    if got.shape != wanted.shape:
+        return f"the result has shape {got.shape}; it should be {wanted.shape}."
+    if not np.isfinite(got).all():
+        return "the result has values that are not finite."
+    if got.ndim == 0:
+        return f"{got:.6g} is not the answer."
+    apart = np.abs(got - wanted)
+    place = np.unravel_index(int(apart.argmax()), apart.shape)
+    where = ", ".join(map(str, place))
+    return (
+        f"{np.mean(apart > 1e-9):.0%} of the values differ, most at [{where}]: "
+        f"{got[place]:.6g} instead of {wanted[place]:.6g}."
+    )
+
+
+def _shapes(arguments: tuple) -> str:
+    """The arguments in words: shapes of arrays, values of numbers."""
+    shown = []
+    for argument in arguments:
+        shape = getattr(argument, "shape", None)
+        if shape:
+            shown.append("an array of shape (" + ", ".join(map(str, shape)) + ")")
+        elif isinstance(argument, int | float | str):
+            shown.append(repr(argument))
+    return " and ".join(shown) or "its arguments"

@@ -1,0 +1,105 @@
+"""Every check: passes the right answer, and names what a wrong one got wrong."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+from srcnn_lib import exercises
+from tests import answers
+
+
+def modules(package):
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__))
+
+
+CHECKED = {
+    number: exercise
+    for name in modules(exercises)
+    for number, exercise in importlib.import_module(
+        f"{exercises.__name__}.{name}"
+    ).EXERCISES.items()
+}
+ANSWERS = {
+    number: answer
+    for name in modules(answers)
+    for number, answer in importlib.import_module(
+        f"{answers.__name__}.{name}"
+    ).ANSWERS.items()
+}
+WRONG = [(n, part) for n, (_, wrong) in ANSWERS.items() for part in wrong]
+
+
+def test_every_check_has_its_answers():
+    assert set(CHECKED) == set(ANSWERS)
+
+
+@pytest.mark.parametrize("number", CHECKED)
+def test_right_answer(number, capsys):
+    right, _ = ANSWERS[number]
+    for _ in range(3):  # the arguments are random
+        exercises.check(number, right)
+    said = capsys.readouterr().out
+    assert said == f"Exercise {number}: right.\n" * 3
+
+
+@pytest.mark.parametrize("number, part", WRONG)
+def test_wrong_answer_is_named(number, part):
+    wrong = ANSWERS[number][1][part]
+    for _ in range(3):
+        message = exercises.fault(number, wrong)
+        assert message and part in message, message
+
+
+@pytest.mark.parametrize("number", CHECKED)
+def test_three_mistakes_are_told_apart(number):
+    wrong = ANSWERS[number][1].values()
+    messages = {exercises.fault(number, answer) for answer in wrong}
+    assert len(messages) >= 3, messages
+
+
+@pytest.mark.parametrize("number", CHECKED)
+def test_untouched_stub(number, capsys):
+    def stub(*arguments):
+        """What is wanted."""
+
+    def raising(*arguments):
+        raise NotImplementedError
+
+    is_value = isinstance(CHECKED[number], exercises.Value)
+    for untouched in (..., None) if is_value else (..., None, stub, raising):
+        exercises.check(number, untouched)
+        assert capsys.readouterr().out == f"Exercise {number}: not done yet.\n"
+
+
+def test_marking_raises(monkeypatch):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(AssertionError, match="Exercise 1.1: not done yet"):
+        exercises.check("1.1", ...)
+    exercises.check("1.1", ANSWERS["1.1"][0])
+
+
+@pytest.mark.parametrize("number", ["1.99", "99.1", "", "answers", "../1.1"])
+def test_unknown_number(number):
+    with pytest.raises(ValueError, match="no exercise"):
+        exercises.check(number, 1)
+
+
+def test_what_no_listed_mistake_explains_is_described():
+    def shown(answer):
+        return exercises.fault("1.1", answer)
+
+    assert "shape" in shown(lambda hr, sr, crop: hr - sr)
+    assert "it raised TypeError" in shown(lambda hr, sr: 1.0)
+    assert "not the answer" in shown(lambda hr, sr, crop: 12.5)
+    assert "not finite" in shown(lambda hr, sr, crop: np.nan)
+    assert "a function to be called" in shown(3.0)
+
+
+def test_changed_input_is_noticed():
+    def in_place(hr_255, sr_255, crop):
+        hr_255 -= sr_255
+        return 1.0
+
+    assert "changes its input" in exercises.fault("1.1", in_place)

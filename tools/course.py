@@ -1,0 +1,94 @@
+"""The exercises and quizzes of a page, read from the tags of its cells.
+
+An exercise is a text cell tagged ``exercise``::
+
+    ### 2.1 The weights by hand
+
+    *code · 10 minutes · 3 points · goals 1, 3*
+
+and the cells after it: ``stub`` and ``check`` (code, for those with a check),
+``hint`` and ``solution``, in this order.  Goals count the points of the page's
+"You will be able to".  A quiz is a text cell tagged ``quiz``; what is for
+instructors only stands in cells tagged ``teaching``.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+KINDS = ("predict", "code", "experiment", "think")
+PARTS = ("exercise", "stub", "check", "hint", "solution")
+HEADING = re.compile(
+    r"^### (?P<number>[0-9B]+\.\d+) (?P<title>.+)\n+"
+    r"\*(?P<kind>\w+) · (?P<minutes>\d+) minutes · (?P<points>\d+) points? · "
+    r"goals? (?P<goals>\d+(?:, \d+)*)\*\n"
+)
+OPTION = re.compile(r"^<details><summary>(.+)</summary>(.+)</details>$", re.MULTILINE)
+
+
+@dataclass
+class Exercise:
+    """One exercise: what its first cell says, and its cells by part."""
+
+    number: str
+    title: str
+    kind: str
+    minutes: int
+    points: int
+    goals: tuple[int, ...]
+    parts: list[str] = field(default_factory=list)
+    cells: list = field(default_factory=list)
+
+
+@dataclass
+class Question:
+    """A quiz question; `options` are (text, explanation), one begins "Right"."""
+
+    text: str
+    options: list[tuple[str, str]]
+
+
+def part(cell) -> str | None:
+    """Which part of an exercise a cell is, or None."""
+    tags = cell.metadata.get("tags", [])
+    return next((name for name in PARTS if name in tags), None)
+
+
+def exercises(notebook) -> list[Exercise]:
+    """All exercises of a page.  ValueError for one whose first lines are not
+    as above, or parts without an exercise."""
+    found: list[Exercise] = []
+    for cell in notebook.cells:
+        name = part(cell)
+        if name == "exercise":
+            match = HEADING.match(cell.source)
+            if not match:
+                first = "\n".join(cell.source.splitlines()[:3])
+                raise ValueError(f"not the first lines of an exercise:\n{first}")
+            said = match.groupdict()
+            goals = tuple(int(goal) for goal in said.pop("goals").split(", "))
+            numbers = {key: int(said.pop(key)) for key in ("minutes", "points")}
+            found.append(Exercise(**said, **numbers, goals=goals))
+        elif name and not found:
+            raise ValueError(f"a {name} before the first exercise")
+        if name:
+            found[-1].parts.append(name)
+            found[-1].cells.append(cell)
+    return found
+
+
+def goals(notebook) -> list[str]:
+    """The points under "You will be able to"."""
+    text = notebook.cells[0].source.partition("You will be able to")[2]
+    items = re.findall(r"^- (.+(?:\n  .+)*)", text, flags=re.MULTILINE)
+    return [re.sub(r"\s+", " ", item) for item in items]
+
+
+def quiz(notebook) -> list[Question]:
+    """The questions of a page's quiz cells."""
+    found = []
+    for cell in notebook.cells:
+        if "quiz" in cell.metadata.get("tags", []):
+            for piece in re.split(r"^(?=\*\*\d+\.\*\* )", cell.source, flags=re.M)[1:]:
+                text = piece.partition("<details>")[0].strip()
+                found.append(Question(text, OPTION.findall(piece)))
+    return found
