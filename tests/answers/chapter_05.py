@@ -89,7 +89,7 @@ def conv_valid(maps, weight, bias):
 
 def collapse(first, second):
     """By an impulse."""
-    (n, f1, _), f2 = first.shape, second.shape[-1]
+    f1, f2 = first.shape[-1], second.shape[-1]
     wide = f1 + f2 - 1
     impulse = torch.zeros(1, 1, 2 * wide - 1, 2 * wide - 1, dtype=torch.float64)
     impulse[0, 0, wide - 1, wide - 1] = 1
@@ -190,7 +190,9 @@ ANSWERS = {
             "offsets add up": collapse_one_flipped,
             "only the first map": lambda a, b: collapse_loops(a, b, maps=1),
             "mean over the maps": lambda a, b: collapse_loops(a, b) / a.shape[0],
-            "maps are mixed": lambda a, b: collapse_loops(a.sum(0)[None], b.sum(0)[None]),
+            "maps are mixed": lambda a, b: collapse_loops(
+                a.sum(0)[None], b.sum(0)[None]
+            ),
         },
     ),
     "5.5": (
