@@ -194,7 +194,7 @@ EXERCISES = {
                 _each_its_best,
             "a filter of the first set is used twice: each has one partner.":
                 lambda a, b: _each_its_best(b, a),
-            "each takes the best that is left; the sum over all pairs is to be largest.":
+            "each takes the best that is left; the sum over pairs is to be largest.":
                 _in_turn,
             "this is the sum over the pairs, not their mean.":
                 lambda a, b: len(a) * _matched(a, b),
