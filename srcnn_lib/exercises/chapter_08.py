@@ -141,8 +141,10 @@ EXERCISES = {
             "take all of C.": lambda w, C: _loudness(w, np.diag(np.diag(C))),
             "this is the length of C·w; multiplied by the root of C it is the answer.":
                 lambda w, C: _loudness(w, C @ C),
-            "the filters were scaled to length one; the answers come from w as it is.": lambda w, C: _loudness(
-                w / np.linalg.norm(w, axis=(1, 2), keepdims=True), C),
+            "the filters were scaled to length one; the answers come from w as it is.":
+                lambda w, C: _loudness(
+                    w / np.linalg.norm(w, axis=(1, 2), keepdims=True), C
+                ),
         },
     ),
     "8.2": Function(
