@@ -8,9 +8,10 @@ from srcnn_lib.exercises import Function, Value
 
 
 def _network(generator):
-    filters = [9, *(int(f) for f in generator.choice([1, 3, 5, 7], size=4))]
+    more = generator.choice([3, 5, 7], size=int(generator.integers(4, 8)))
+    filters = [9, *(int(f) for f in more)]
     scale = int(generator.integers(3, 5))
-    if _reach(filters) % scale == 0:  # so that rounding down always shows
+    while (_reach(filters) + 1) % scale:  # so that each way of rounding shows
         filters.append(3)
     return tuple(filters), scale
 

@@ -66,8 +66,9 @@ ANSWERS = {
             "turned by 180°": as_they_are,
             "mean is missing": sums,
             "not f": lambda d, f: sums(d, f) / f,
-            "transposed": lambda d, f: np.stack([a.reshape(f, f).T for a in d])[None]
-            / f**2,
+            "transposed": lambda d, f: (
+                np.stack([a.reshape(f, f).T for a in d])[None] / f**2
+            ),
             "one axis only": lambda d, f: as_they_are(d, f)[:, :, :, ::-1],
             "(1, n, f, f)": lambda d, f: turned(d, f)[0][:, None],
         },
