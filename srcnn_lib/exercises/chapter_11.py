@@ -93,8 +93,6 @@ EXERCISES = {
                 lambda f, s: ceil(2 * _reach(f) / s) + 2,
             "the filters reach over large pixels; divide by the scale.":
                 lambda f, s: _reach(f) + 2,
-            "bicubic's two pixels are small ones already; add them after dividing.":
-                lambda f, s: ceil((_reach(f) + 2) / s),
             "the reaches of all layers add up; yours is that of the widest filter.":
                 lambda f, s: ceil(max(f) // 2 / s) + 2,
             "the margin is a whole number of pixels: round up.":

@@ -46,7 +46,6 @@ ANSWERS = {
             "left over": lambda f, s: halves(f) // s + 3,
             "half its width": lambda f, s: math.ceil(sum(x - 1 for x in f) / s) + 2,
             "divide by the scale": lambda f, s: halves(f) + 2,
-            "small ones already": lambda f, s: math.ceil((halves(f) + 2) / s),
             "widest filter": lambda f, s: math.ceil((max(f) - 1) / 2 / s) + 2,
         },
     ),
