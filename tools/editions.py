@@ -45,12 +45,12 @@ Answer in the cells that say "yours", run them, then run the check below each.
 """
 ANSWER = "*Your answer to {number}:*\n\n"
 LAB = "# Your code for {number}, if you need any.\n"
-ANSWERED_BY_HAND = ("predict", "experiment", "think")
 QUIZ = "Each answer says, on a click, whether it is right and why."
 
 
-def chapters() -> list[Path]:
-    return [page for page in notebooks.pages() if page.stem[0] in "0123456789B"]
+def pages_of_the_book() -> list[Path]:
+    """The pages of every edition but the slides: chapters and appendices."""
+    return notebooks.pages()
 
 
 def tags(cell) -> list[str]:
@@ -261,7 +261,7 @@ def build(name: str, pages: list[Path] | None = None, out: Path = OUT) -> Path:
     ValueError : when a page's exercises have not the form of tools/course.py.
     RuntimeError : when slides are asked for and the book is not built.
     """
-    pages = chapters() if pages is None else pages
+    pages = pages_of_the_book() if pages is None else pages
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
     try:
