@@ -42,6 +42,7 @@ def small_page() -> nbformat.NotebookNode:
     scheme = (
         "## For instructors\n\nStress the crop.\n\n- **1.1** (3 points): 1 for the "
         "crop, 2 for the rest.\n- **1.2** (2 points): 2 for the reason.\n"
+        "- **1.3** (2 points): 2 for the number.\n- **1.4** (2 points): 2 for it.\n"
     )
     cells = [
         new_markdown_cell(title + "\nSee {cite:p}`dong2014learning`."),
