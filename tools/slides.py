@@ -40,7 +40,7 @@ REVEAL_FILES = ("LICENSE", "dist/reveal.js", "dist/reveal.css", "dist/plugin/not
 
 LONGEST_CODE = 10  # lines
 LONGEST_TABLE = (9, 8)  # rows, columns
-CHARACTERS = {"alone": 430, "beside": 230}  # of sentences on one slide
+CHARACTERS = {"alone": 400, "beside": 230, "lead": 170}  # of sentences on one slide
 SKIPPED = ("Summary", "Exercises", "Next", "References")
 #: Sentences that begin so lean on the one before.
 LEANING = re.compile(
@@ -231,7 +231,7 @@ def of_section(heading: str, cells: list) -> list[Slide]:
             slides.append(code_slide(heading, cell))
         picture = figure(cell) or table(cell)
         if picture:
-            slides.append(Slide(f"<h2>{inline(heading)}</h2>{picture}", "figure"))
+            slides.append(Slide(picture, "figure"))
     extra = formula(text)
     if not extra and len(slides) == 1:
         short = [
@@ -239,17 +239,49 @@ def of_section(heading: str, cells: list) -> list[Slide]:
             for c in cells
             if c.cell_type == "code"
             and 2 <= len(c.source.splitlines()) <= LONGEST_CODE
-            and not re.match(r"(import|from|assert) ", c.source)
+            and not re.search(r"^(import|from|assert) |datasets\.load", c.source, re.M)
             and "remove-input" not in c.metadata.get("tags", [])
         ]
         extra = code(short[0]) if short else ""
     room = CHARACTERS["beside" if extra else "alone"]
-    said = "".join(f"<p>{inline(s)}</p>" for s in key_sentences(text, room))
-    slides[0].body = f"<h2>{inline(heading)}</h2>{said}{extra}"
-    if not said and not extra and len(slides) > 1:
+    title = f"<h2>{inline(heading)}</h2>"
+    said = key_sentences("\n\n".join(slides[0].notes), room)
+    if sum(map(len, said)) < 80:
+        said = key_sentences(text, room)
+    listed = [] if extra or len(said) > 1 else items(text)
+    for slide in slides[1:]:
+        if slide.kind == "figure":
+            own = key_sentences("\n\n".join(slide.notes), CHARACTERS["lead"])
+            lead = [sentence for sentence in own if sentence not in said][:1]
+            slide.body = f"{title}{paragraphs(lead)}{slide.body}"
+    shown = paragraphs(said) + (render("\n".join(listed)) if listed else "")
+    slides[0].body = f"{title}{shown}{extra}"
+    if listed:
+        slides[0].kind = "list"
+    if not shown and not extra and len(slides) > 1:
         slides[1].notes = slides[0].notes + slides[1].notes
         slides.pop(0)
     return slides
+
+
+def paragraphs(sentences: list[str]) -> str:
+    return "".join(f"<p>{inline(sentence)}</p>" for sentence in sentences)
+
+
+def items(text: str) -> list[str]:
+    """The first sentences of a section's list, where it has one of 2 to 6."""
+    found = re.findall(r"^(?:-|\d+\.) (.+(?:\n {2,}\S.*)*)", text, flags=re.MULTILINE)
+    if not 2 <= len(found) <= 6:
+        return []
+    flat = [re.sub(r"\s+", " ", item) for item in found]
+    first = [re.split(r"(?<=[.?!*])\s+(?=[A-Z*`$“])", item) for item in flat]
+    kept = []
+    for parts in first:
+        item = parts[0] if len(parts[0]) > 40 or len(parts) == 1 else " ".join(parts[:2])
+        if len(item) > 200:
+            return []
+        kept.append(f"- {item}")
+    return kept
 
 
 def key_sentences(text: str, room: int) -> list[str]:
