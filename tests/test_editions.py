@@ -4,6 +4,7 @@ import copy
 import hashlib
 import re
 import shutil
+import subprocess
 import zipfile
 
 import nbformat
@@ -11,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools import course, editions, markdown, notebooks
+from tools import course, editions, markdown, notebooks, slides
 
 CHAPTERS = editions.pages_of_the_book()
 LONG = 20  # characters of a line that give a solution away
@@ -286,3 +287,76 @@ def test_the_zip_is_enough_to_run_a_page(tmp_path, monkeypatch):
     said = run(nb, inside / "book")
     assert said[-1].startswith(str(inside.resolve()))
     assert all("not done yet." in text for text in said[:-1])
+
+
+def executed_page():
+    """The small page with what a build of the book adds: a picture, a table."""
+    page = small_page()
+    text = (
+        "## A section\n\nA *border* of a picture is what a method knows least of.\n\n"
+        "$$ y = x^2 $$\n\nIt leans on the last. Measured, it costs 0.5 dB of PSNR.\n"
+    )
+    drawn = new_code_cell("plot()")
+    drawn.metadata["mystnb"] = {
+        "figure": {"caption": "What is drawn, of $x$."},
+        "image": {"alt": "A line that goes up."},
+    }
+    png = {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}
+    drawn.outputs = [nbformat.v4.new_output("display_data", png)]
+    told = new_code_cell("table")
+    rows = {"text/markdown": "| a | b |\n|:--|--:|\n| one | 2.5 |"}
+    told.outputs = [nbformat.v4.new_output("execute_result", rows, execution_count=1)]
+    said = new_markdown_cell("What follows the figure is in its notes.")
+    end = new_markdown_cell("## Summary\n\n- All is well.\n")
+    page.cells[2:2] = [new_markdown_cell(text), drawn, said, told, end]
+    return page
+
+
+def test_a_deck_has_each_part_and_the_whole_text_in_its_notes():
+    page = notebooks.BOOK / "01_small.ipynb"
+    made = slides.of_page(page, executed_page())
+    kinds = [slide.kind for slide in made]
+    assert kinds == ["title", "goals", "text", "figure", "figure", "quiz", "list"]
+    _, goals, text, figure, table, quiz, summary = made
+    assert "<li>measure;</li>" in goals.body
+    assert "<em>border</em>" in text.body and "\\[y = x^2\\]" in text.body
+    assert "It leans" not in text.body and "It leans" in text.notes[0]
+    assert 'alt="A line that goes up."' in figure.body and "\\(x\\)" in figure.body
+    assert "What follows" in figure.notes[0]
+    assert ">one</td>" in table.body
+    assert quiz.body.index("fragment answer") > quiz.body.index("<ol")
+    assert "All is well." in summary.body
+    whole = slides.document("Small", made, "")
+    assert not re.search(r'(src|href)="(https?:)?//', whole), "needs the network"
+    assert "all depends on the border" not in whole, "a solution"
+
+
+def test_a_deck_without_npm_scrolls_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(slides, "executed", lambda page: executed_page())
+    monkeypatch.setattr(slides.shutil, "which", lambda name: None)
+    monkeypatch.setattr(slides, "REVEAL_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(slides.reveal, "__defaults__", (tmp_path / "none",))
+    slides.build([notebooks.BOOK / "01_small.ipynb"], tmp_path / "decks")
+    assert "npm, which fetches reveal.js" in capsys.readouterr().out
+    text = (tmp_path / "decks" / "01_small.html").read_text()
+    assert "is not installed: this deck scrolls." in text
+    assert "assets/reveal" not in text and "<summary>Notes</summary>" in text
+    assert not (tmp_path / "decks" / "assets" / "reveal").exists()
+
+
+def test_what_npm_gives_is_checked(tmp_path, monkeypatch):
+    def standin(command, cwd, **_):
+        (cwd / f"reveal.js-{slides.REVEAL}.tgz").write_bytes(b"something else")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(slides.shutil, "which", lambda name: "npm")
+    monkeypatch.setattr(slides.subprocess, "run", standin)
+    with pytest.raises(OSError, match="another hash"):
+        slides.reveal(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_newer_than_the_book_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(slides, "CACHES", tmp_path)
+    with pytest.raises(RuntimeError, match=f"{CHAPTERS[0].name} is not built"):
+        slides.executed(CHAPTERS[0])

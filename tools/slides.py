@@ -39,7 +39,7 @@ REVEAL_FOLDER = notebooks.ROOT / "_build" / "reveal"
 REVEAL_FILES = ("LICENSE", "dist/reveal.js", "dist/reveal.css", "dist/plugin/notes.js")
 
 LONGEST_CODE = 10  # lines
-LONGEST_TABLE = (9, 8)  # rows, columns
+LONGEST_TABLE = (14, 8)  # rows, columns
 CHARACTERS = {"alone": 400, "beside": 230, "lead": 170}  # of sentences on one slide
 SKIPPED = ("Summary", "Exercises", "Next", "References")
 #: Sentences that begin so lean on the one before.
