@@ -191,7 +191,7 @@ def test(*arguments):
 def site():
     environment()
     os.environ["SRCNN_SITE"] = "required"
-    pytest("tests/test_site.py")
+    pytest("tests/test_site.py", "tests/test_slides.py")
 
 
 def pytest(*arguments):

@@ -141,9 +141,10 @@ def _duration(seconds: float) -> str:
 
 def _data(first: str) -> str:
     """What a page's cost label says of data."""
-    label = re.sub(r"\s+", " ", first.partition("**Cost**")[2])
+    label = re.sub(r"\s+", " ", first.partition("Cost")[2])
     match = re.search(r"data: (.+?)(?: · |$)", label)
-    return match[1].strip() if match else "none"
+    parts = [part.strip() for part in label.split(";")]
+    return match[1].strip() if match else parts[1].partition(", as ")[0]
 
 
 def main() -> int:

@@ -360,3 +360,18 @@ def test_a_page_newer_than_the_book_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(slides, "CACHES", tmp_path)
     with pytest.raises(RuntimeError, match=f"{CHAPTERS[0].name} is not built"):
         slides.executed(CHAPTERS[0])
+
+
+def test_what_a_page_needs_is_told_or_said_to_be_unmeasured(tmp_path):
+    from benchmarks import page_costs
+
+    file = tmp_path / "costs.json"
+    empty = page_costs.table(file)
+    assert empty.count(page_costs.NOT_YET) >= 3 * len(CHAPTERS)
+    entry = {"wall_s": 15.3, "processor_s": 130.0, "peak_gb": 0.44}
+    page_costs.record(CHAPTERS[0].stem, "cpu", entry, file)
+    page_costs.record(CHAPTERS[1].stem, "cpu", entry, file)
+    told = page_costs.table(file)
+    assert told.count("| 15 s | 2.2 min | 0.4 GB |") == 2
+    assert len(told.splitlines()) == 2 + len(notebooks.pages())
+    assert "{{ costs }}" in (notebooks.BOOK / "index.md").read_text(encoding="utf-8")

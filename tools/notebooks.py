@@ -156,7 +156,8 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             if SOLUTION in cell.metadata.get("tags", []):
                 # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
-                cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+                cell.metadata["cellView"] = "form"
+                cell.metadata["jupyter"] = {"source_hidden": True}
             count += 1
             cell.execution_count = count
             cell.outputs = stored(cell.outputs)

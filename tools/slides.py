@@ -212,7 +212,8 @@ def sections(nb) -> list[tuple[str, list]]:
             continue
         for piece in re.split(r"^(?=#{2,3} )", cell.source, flags=re.MULTILINE):
             match = re.match(r"#{2,3} (.+)\n*", piece)
-            text = nbformat.v4.new_markdown_cell(piece[match.end() :] if match else piece)
+            body = piece[match.end() :] if match else piece
+            text = nbformat.v4.new_markdown_cell(body)
             if match:
                 found.append((match[1].strip(), [text]))
             elif found and piece.strip():
@@ -277,7 +278,7 @@ def items(text: str) -> list[str]:
     first = [re.split(r"(?<=[.?!*])\s+(?=[A-Z*`$“])", item) for item in flat]
     kept = []
     for parts in first:
-        item = parts[0] if len(parts[0]) > 40 or len(parts) == 1 else " ".join(parts[:2])
+        item = parts[0] if len(parts[0]) > 40 else " ".join(parts[:2])
         if len(item) > 200:
             return []
         kept.append(f"- {item}")
