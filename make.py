@@ -5,6 +5,8 @@
     python3 make.py serve        build, then show the book on this machine
     python3 make.py train …      train a network     (as: srcnn train …)
     python3 make.py results …    check the results   (as: srcnn results …)
+    python3 make.py editions     make the course's four editions from the pages;
+                                 one alone: student solutions instructor slides
     python3 make.py notebooks …  run pages and store their text outputs
     python3 make.py data         fetch the data sets, trying anew
     python3 make.py site         test the rendered book in a browser
@@ -192,7 +194,7 @@ def test(*arguments):
 def site():
     environment()
     os.environ["SRCNN_SITE"] = "required"
-    pytest("tests/test_site.py")
+    pytest("tests/test_site.py", "tests/test_slides.py")
 
 
 def pytest(*arguments):
@@ -245,6 +247,33 @@ def notebooks(*arguments):
         raise Stop("Not all pages are as they should be: see above.")
 
 
+def editions(*names):
+    if names:
+        environment()
+    else:
+        book()  # slides show its pictures; nothing runs where nothing changed
+    if run(PYTHON, "tools/editions.py", *names):
+        raise Stop("Not all editions were made: see above.")
+    print(f"The editions are in {ROOT / '_build' / 'editions'}.")
+
+
+def student():
+    editions("student")
+
+
+def solutions():
+    editions("solutions")
+
+
+def instructor():
+    editions("instructor")
+
+
+def slides():
+    book()
+    editions("slides")
+
+
 def set_repository(*arguments):
     if len(arguments) != 1:
         raise Stop("Give one address: make set-repository URL=https://github.com/…")
@@ -284,6 +313,11 @@ COMMANDS = {
     "train": train,
     "results": results,
     "notebooks": notebooks,
+    "editions": editions,
+    "student": student,
+    "solutions": solutions,
+    "instructor": instructor,
+    "slides": slides,
     "data": fetch,
     "site": site,
     "set-repository": set_repository,

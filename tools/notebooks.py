@@ -49,13 +49,13 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 SETUP_SOURCE = """\
 import os, subprocess as sp, sys  # In Colab: fetch the book. Else: nothing.
+what = ["--depth=1", "-b", "{branch}", "{url}"]
 if "google.colab" in sys.modules and not os.path.exists("../srcnn_lib"):
-    url = "{url}"
-    if not os.path.exists("{name}"):
-        sp.run(["git", "clone", "-b", "{branch}", "--depth=1", url], check=True)
+    os.chdir("." if os.access(".", os.W_OK) else "/tmp")  # a read-only Drive
+    os.path.exists("{name}/srcnn_lib") or sp.check_call(["git", "clone", *what])
     os.chdir("{name}/book")
-    sys.path.insert(0, os.path.abspath(".."))
-    from srcnn_lib import colab; colab.prepare()"""
+sys.path.insert(0, os.path.abspath(".."))
+from srcnn_lib import colab; colab.prepare()"""
 
 
 def pages() -> list[Path]:

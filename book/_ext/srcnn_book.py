@@ -2,7 +2,7 @@
 
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
-- Numbers in index.md come from the recorded results, as substitutions.
+- Numbers in index.md come from the recorded results and costs, as substitutions.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
 - What pages say about themselves: srcnn_pages.py.
@@ -24,6 +24,10 @@ from sphinx.util.fileutil import copy_asset
 from srcnn_lib import datasets, ledger
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import page_costs  # noqa: E402
+
 CACHES = ROOT / "_build" / ".jupyter_cache"
 CACHES_KEPT = 3
 #: What themes and translators write, and what pages have instead.
@@ -63,7 +67,7 @@ def configure(app, config):
     for old in newest[:-CACHES_KEPT]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
-    config.myst_substitutions = ledger.glance()
+    config.myst_substitutions = ledger.glance() | {"costs": page_costs.table()}
     config.html_baseurl = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"
