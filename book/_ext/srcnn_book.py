@@ -2,7 +2,8 @@
 
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
-- Numbers in index.md come from the recorded results, as substitutions.
+- Numbers in index.md come from the recorded results, as substitutions; the
+  reference comes from the docstrings, the paper map's way back from the way there.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
 """
@@ -22,6 +23,9 @@ from sphinx.util.fileutil import copy_asset
 from srcnn_lib import datasets, ledger
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+from tools import paper_map, reference  # noqa: E402
+
 CACHES = ROOT / "_build" / ".jupyter_cache"
 CACHES_KEPT = 3
 #: What themes and translators write, and what pages have instead.
@@ -87,6 +91,9 @@ def finish(app, exception):
 
 def setup(app):
     app.connect("config-inited", configure)
+    app.connect("source-read", reference.fill)
+    app.connect("env-get-outdated", lambda *_: ["book/F_reference"])  # cheap
+    app.connect("source-read", paper_map.fill)
     app.connect("html-page-context", srcnn_live.add_scripts)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
