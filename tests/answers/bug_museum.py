@@ -115,8 +115,10 @@ ANSWERS = {
         luma,
         {
             "still 64.738": lambda rgb: (
-                rgb[..., 0] * 64.738 + rgb[..., 1] * 129.057 + rgb[..., 2] * 25.064
-            ) / 256 + 16,
+                (rgb[..., 0] * 64.738 + rgb[..., 1] * 129.057 + rgb[..., 2] * 25.064)
+                / 256
+                + 16
+            ),
             "16 of black": lambda rgb: luma(rgb) - 16,
             "full-range grey": grey,
             "blue, green, red": lambda rgb: luma(rgb[:, :, [2, 1, 0]]),
@@ -160,9 +162,9 @@ ANSWERS = {
         cut,
         {
             "begins at the top left": top_left,
-            "from the top and the left": lambda h, a, b, c: (
-                h[a + b + c - 3 :, a + b + c - 3 :]
-            ),
+            "from the top and the left": lambda h, a, b, c: h[
+                a + b + c - 3 :, a + b + c - 3 :
+            ],
             "too small": lambda h, a, b, c: cut(cut(h, a, b, c), a, b, c),
             "only the first layer": lambda h, a, b, c: cut(h, a),
         },
@@ -171,9 +173,7 @@ ANSWERS = {
         centres,
         {
             "left edges": lambda n, s: [k / s for k in range(n * s)],
-            "stretched": lambda n, s: [
-                k * (n - 1) / (n * s - 1) for k in range(n * s)
-            ],
+            "stretched": lambda n, s: [k * (n - 1) / (n * s - 1) for k in range(n * s)],
             "from the left edge": lambda n, s: [
                 (2 * k + 1) / (2 * s) for k in range(n * s)
             ],
