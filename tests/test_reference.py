@@ -19,7 +19,12 @@ def test_entries_can_be_imported():
 
 @pytest.mark.parametrize(
     "name, start",
-    [("metrics.psnr", "01"), ("resize.imresize", "01"), ("models.SRCNN", "05")],
+    [
+        ("metrics.psnr", "01"),
+        ("resize.imresize", "01"),
+        ("methods.bicubic.bicubic", "01"),
+        ("models.SRCNN", "05"),
+    ],
 )
 def test_first_page_that_uses_it(name, start):
     assert PAGES[name].name.startswith(start)

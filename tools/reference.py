@@ -6,6 +6,8 @@ Docstrings are shown as they were written: their form is the same everywhere.
 
 import ast
 import html
+import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,8 +64,28 @@ def names_used(page: Path) -> set[str]:
         if isinstance(node, ast.Name | ast.Attribute):
             first, _, rest = ast.unparse(node).partition(".")
             if first in known and re.fullmatch(r"[\w.]*", rest):
-                used.add(f"{known[first]}.{rest}".rstrip("."))
+                used.add(defined(f"{known[first]}.{rest}".rstrip(".")))
     return used
+
+
+def defined(name: str) -> str:
+    """Where what a page calls ``module.name`` is defined, if that is known.
+
+    Packages hand on names of their modules; and a class's own is the class.
+    """
+    found = importlib.import_module("srcnn_lib")
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            try:
+                found = importlib.import_module(f"{found.__name__}.{part}")
+            except (AttributeError, ImportError):
+                return name
+        if inspect.isclass(found) or inspect.isfunction(found):
+            module = found.__module__.removeprefix("srcnn_lib").lstrip(".")
+            return f"{module}.{found.__name__}"
+    return name
 
 
 def _python(source: str) -> str:
