@@ -2,7 +2,8 @@
 
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
-- Numbers in index.md come from the recorded results and costs, as substitutions.
+- Numbers in index.md come from the recorded results and costs, as substitutions;
+  the reference comes from the docstrings, the paper map's way back from the way there.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
 - What pages say about themselves: srcnn_pages.py.
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import page_costs  # noqa: E402
+from tools import paper_map, reference  # noqa: E402
 
 CACHES = ROOT / "_build" / ".jupyter_cache"
 CACHES_KEPT = 3
@@ -96,6 +98,9 @@ def finish(app, exception):
 
 def setup(app):
     app.connect("config-inited", configure)
+    app.connect("source-read", reference.fill)
+    app.connect("env-get-outdated", lambda *_: ["book/F_reference"])  # cheap
+    app.connect("source-read", paper_map.fill)
     app.connect("html-page-context", srcnn_live.add_scripts)
     app.connect("html-page-context", srcnn_pages.describe)
     app.connect("build-finished", finish)

@@ -1,0 +1,210 @@
+import math
+
+import numpy as np
+import torch
+
+
+def shrink(y_01, scale):
+    """Keys' cubic, widened by the scale, clamped, one axis after the other."""
+
+    def keys(x):
+        x = abs(x)
+        if x <= 1:
+            return 1.5 * x**3 - 2.5 * x**2 + 1
+        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
+
+    def rows(a):
+        n = a.shape[0]
+        out = np.zeros((n // scale, a.shape[1]))
+        for i in range(n // scale):
+            centre = (i + 0.5) * scale - 0.5
+            at = range(int(centre) - 2 * scale - 1, int(centre) + 2 * scale + 3)
+            weights = [keys((k - centre) / scale) for k in at]
+            for k, weight in zip(at, weights):
+                out[i] += weight / sum(weights) * a[min(max(k, 0), n - 1)]
+        return out
+
+    return rows(rows(y_01).T).T
+
+
+def shrink_torch(y_01, scale):
+    size = [n // scale for n in y_01.shape]
+    t = torch.tensor(y_01).reshape(1, 1, *y_01.shape)
+    return torch.nn.functional.interpolate(t, size=size, mode="bicubic")[0, 0]
+
+
+def shrink_pooled(y_01, scale):
+    t = torch.tensor(y_01).reshape(1, 1, *y_01.shape)
+    return torch.nn.functional.avg_pool2d(t, scale)[0, 0]
+
+
+def shrink_torch_antialiased(y_01, scale):
+    size = [n // scale for n in y_01.shape]
+    resize = torch.nn.functional.interpolate
+    t = torch.tensor(y_01)[None, None]
+    return resize(t, size=size, mode="bicubic", antialias=True)[0, 0]
+
+
+def luma(rgb):
+    r, g, b = rgb[:, :, 0] / 255, rgb[:, :, 1] / 255, rgb[:, :, 2] / 255
+    return 65.481 * r + 128.553 * g + 24.966 * b + 16
+
+
+def psnr(a, b, crop):
+    d = a - b
+    if crop:
+        d = d[crop:-crop, crop:-crop]
+    return 20 * math.log10(255 / math.sqrt((d**2).mean()))
+
+
+def grey(rgb):
+    return 0.2989 * rgb[..., 0] + 0.5870 * rgb[..., 1] + 0.1140 * rgb[..., 2]
+
+
+def clamp(y, half):
+    h, w = y.shape
+    out = np.empty((h + 2 * half, w + 2 * half))
+    for r in range(h + 2 * half):
+        for c in range(w + 2 * half):
+            out[r, c] = y[min(max(r - half, 0), h - 1), min(max(c - half, 0), w - 1)]
+    return out
+
+
+def zero_frame(y, half):
+    out = np.zeros((y.shape[0] + 2 * half, y.shape[1] + 2 * half))
+    out[half:-half, half:-half] = y
+    return out
+
+
+def cut(hr, *f):
+    for width in f:
+        for _ in range(width // 2):
+            hr = hr[1:-1, 1:-1]
+    return hr
+
+
+def top_left(hr, f1, f2, f3):
+    lost = f1 + f2 + f3 - 3
+    return hr[: hr.shape[0] - lost, : hr.shape[1] - lost]
+
+
+def centres(n_in, scale):
+    return [i + (2 * j + 1 - scale) / (2 * scale)
+            for i in range(n_in) for j in range(scale)]  # fmt: skip
+
+
+def best(valid, test):
+    chosen = 0
+    for i in range(len(valid)):
+        if valid[i] > valid[chosen]:
+            chosen = i
+    return test[chosen]
+
+
+ANSWERS = {
+    "B.1": (
+        shrink,
+        {
+            "PyTorch's and OpenCV's": shrink_torch,
+            "thrown away": lambda y, s: y[::s, ::s],
+            "mean of each block": shrink_pooled,
+            "at the borders": shrink_torch_antialiased,
+        },
+    ),
+    "B.2": (
+        luma,
+        {
+            "still 64.738": lambda rgb: (
+                (rgb[..., 0] * 64.738 + rgb[..., 1] * 129.057 + rgb[..., 2] * 25.064)
+                / 256
+                + 16
+            ),
+            "16 of black": lambda rgb: luma(rgb) - 16,
+            "full-range grey": grey,
+            "blue, green, red": lambda rgb: luma(rgb[:, :, [2, 1, 0]]),
+            "don't mix": lambda rgb: (luma(rgb) - 16) * 255 / 256 + 16,
+        },
+    ),
+    "B.3": (
+        lambda h, b, s, c: psnr(h, s, c) - psnr(h, b, c),
+        {
+            "compared with the bicubic input": lambda h, b, s, c: psnr(b, s, c),
+            "the sign": lambda h, b, s, c: psnr(h, b, c) - psnr(h, s, c),
+            "border crop": lambda h, b, s, c: psnr(h, s, 0) - psnr(h, b, 0),
+            "not what it is above": lambda h, b, s, c: psnr(h, s, c),
+        },
+    ),
+    "B.4": (
+        lambda h, s, c: psnr(luma(h), luma(s), c),
+        {
+            "all three colours": psnr,
+            "full-range grey": lambda h, s, c: psnr(grey(h), grey(s), c),
+            "border crop": lambda h, s, c: psnr(luma(h), luma(s), 0),
+            "took 219 as the peak": lambda h, s, c: (
+                psnr(luma(h), luma(s), c) - 20 * math.log10(255 / 219)
+            ),
+            "235 is the white": lambda h, s, c: (
+                psnr(luma(h), luma(s), c) - 20 * math.log10(255 / 235)
+            ),
+        },
+    ),
+    "B.5": (
+        clamp,
+        {
+            "black": zero_frame,
+            "this mirrors the picture; ": lambda y, n: np.pad(y, n, "reflect"),
+            "edge pixel included": lambda y, n: np.pad(y, n, "symmetric"),
+            "opposite side": lambda y, n: np.pad(y, n, "wrap"),
+            "as wide as the filter": lambda y, n: clamp(y, 2 * n + 1),
+        },
+    ),
+    "B.6": (
+        cut,
+        {
+            "begins at the top left": top_left,
+            "from the top and the left": lambda h, a, b, c: h[
+                a + b + c - 3 :, a + b + c - 3 :
+            ],
+            "too small": lambda h, a, b, c: cut(cut(h, a, b, c), a, b, c),
+            "only the first layer": lambda h, a, b, c: cut(h, a),
+        },
+    ),
+    "B.7": (
+        centres,
+        {
+            "left edges": lambda n, s: [k / s for k in range(n * s)],
+            "stretched": lambda n, s: [k * (n - 1) / (n * s - 1) for k in range(n * s)],
+            "from the left edge": lambda n, s: [
+                (2 * k + 1) / (2 * s) for k in range(n * s)
+            ],
+            "counted in large": lambda n, s: list(range(n * s)),
+        },
+    ),
+    "B.8": (
+        lambda network, y: 255 * network(y * (1 / 255)),
+        {
+            "still fed": lambda network, y: network(y),
+            "bring it back": lambda network, y: network(y / 255.0),
+            "what goes in isn't": lambda network, y: network(y) / 255,
+            "has to be divided": lambda network, y: network(255 * y) / 255,
+        },
+    ),
+    "B.9": (
+        lambda step, width: step * sum(0.5 for _ in range(width * width)),
+        {
+            "the same number": lambda step, width: step,
+            "the half": lambda step, width: step * width * width,
+            "wrong way round": lambda step, width: 2 * step / width**2,
+            "not width": lambda step, width: step * 0.5 * width,
+        },
+    ),
+    "B.10": (
+        best,
+        {
+            "by the test pictures": lambda valid, test: max(test),
+            "a validation score": lambda valid, test: max(valid),
+            "the last epoch": lambda valid, test: test[-1],
+            "the epoch's number": lambda valid, test: int(np.argmax(valid)),
+        },
+    ),
+}
