@@ -10,6 +10,7 @@
     python3 make.py notebooks …  run pages and store their text outputs
     python3 make.py data         fetch the data sets, trying anew
     python3 make.py site         test the rendered book in a browser
+    python3 make.py pdf          the whole book as one PDF (needs Chromium)
     python3 make.py links        look whether the book's links to other sites work
     python3 make.py set-repository URL   name this repository on every page
     python3 make.py lint         look for mistakes in the code
@@ -40,6 +41,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 READY = VENV / "srcnn-book-ready"
 HTML = ROOT / "_build" / "html"
+SINGLE = ROOT / "_build" / "singlehtml"
+PDF = ROOT / "_build" / "srcnn.pdf"
 BUILT = HTML / ".complete"  # written when a build succeeded; its time: the start
 
 DATA = """
@@ -198,6 +201,15 @@ def pytest(*arguments):
     status = run(PYTHON, "-m", "pytest", *arguments)
     if status:
         raise Stop(f"The tests did not pass (pytest ended with {status}).")
+
+
+def pdf():
+    environment()
+    data()
+    if jupyter_book("--builder", "singlehtml"):
+        raise Stop("The book was not built: the message above names the page and why.")
+    if run(PYTHON, "tools/pdf.py", SINGLE / "index.html", PDF):
+        raise Stop("The PDF was not made: see the message above.")
 
 
 def serve():

@@ -5,6 +5,7 @@
 - Numbers in index.md come from the recorded results and costs, as substitutions.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
+- What pages say about themselves: srcnn_pages.py.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 
 import srcnn_live
+import srcnn_pages
 from sphinx.util.fileutil import copy_asset
 
 from srcnn_lib import datasets, ledger
@@ -66,6 +68,7 @@ def configure(app, config):
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
     config.myst_substitutions = ledger.glance() | {"costs": page_costs.table()}
+    config.html_baseurl = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"
 
@@ -73,6 +76,8 @@ def configure(app, config):
 def finish(app, exception):
     if exception or app.builder.format != "html":
         return
+    if app.builder.name == "html":
+        srcnn_pages.write(app)
     package = importlib.util.find_spec("sphinx-mathjax-offline").origin
     source = Path(package).parent / "static" / "mathjax"
     target = Path(app.outdir) / "_static" / "mathjax"
@@ -92,5 +97,6 @@ def finish(app, exception):
 def setup(app):
     app.connect("config-inited", configure)
     app.connect("html-page-context", srcnn_live.add_scripts)
+    app.connect("html-page-context", srcnn_pages.describe)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
