@@ -26,7 +26,7 @@ def _loudness(w, C):
 def _bank_and_templates(generator):
     w = _bank(generator)
     templates = generator.normal(size=(3, *w.shape[1:])) + 0.7
-    return w, templates
+    return w, templates * generator.uniform(0.4, 2.5, size=(3, 1, 1))
 
 
 def _flat(w):
@@ -154,6 +154,9 @@ EXERCISES = {
             "these templates are not orthogonal, so their shares overlap: make an "
             "orthonormal basis of them first.":
                 lambda w, t: ((_flat(w) @ _flat(t).T) ** 2).sum(axis=1),
+            "these templates are neither of length one nor orthogonal: make an "
+            "orthonormal basis of them first.": lambda w, t: (
+                (_flat(w) @ t.reshape(len(t), -1).T) ** 2).sum(axis=1),
             "this is the energy, not the share of it: scale each filter to length one.":
                 _share_unscaled,
             "this is the length of the projection; energy is its square.":
@@ -176,6 +179,8 @@ EXERCISES = {
             "the weights are right, but the biases take over the removed maps only; "
             "the maps that stay speak for themselves.":
                 lambda w, b, v, keep: (w[:, keep], b + w @ v),
+            "the weights are right; the biases take over the maps that go, not those "
+            "that stay.": lambda w, b, v, keep: (w[:, keep], b + w[:, keep] @ v[keep]),
             "the weights are right; a constant map arrives multiplied by its weights.":
                 lambda w, b, v, keep: (w[:, keep], b + v[~keep].sum()),
             "the weights are right; the level of each map counts too, not only its "
@@ -209,8 +214,12 @@ EXERCISES = {
         faults={
             "no ReLU is closed here: a filter whose sum is not positive is stopped.":
                 lambda *a: _path(*a, gate="none"),
-            "the ReLU sees w·x plus the bias; here the bias doesn't decide.":
+            "a filter is open when w·x plus its bias is positive; this looks at w·x "
+            "alone.":
                 lambda *a: _path(*a, gate="window"),
+            "each open filter is heard as loudly as its second weight says; here they "
+            "all count the same.": lambda window, w1, b1, w2, b2: _path(
+                window, w1, b1, np.ones_like(w2), b2),
             "the parts are right, but a closed filter's bias is stopped as well.":
                 lambda *a: _path(*a, closed_biases=True),
             "the parts are right; the output's own bias belongs to the rest.":

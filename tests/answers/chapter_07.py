@@ -49,6 +49,13 @@ def front(seconds, psnr_db):
     return np.array(keep)
 
 
+def out_when_beaten_in_one(seconds, psnr_db):
+    keep = []
+    for s, db in zip(seconds, psnr_db):
+        keep.append(not any(seconds < s) and not any(psnr_db > db))
+    return keep
+
+
 def against_the_next(seconds, psnr_db):
     keep, best = np.zeros(len(seconds), bool), -np.inf
     for k in np.argsort(seconds):
@@ -103,6 +110,7 @@ ANSWERS = {
             "next faster": against_the_next,
             "that nothing beats": two_ends,
             "slower methods": against_slower,
+            "not in one of them": out_when_beaten_in_one,
             "fixed limit": lambda s, db: (s < np.median(s)) & (db > np.median(db)),
         },
     ),

@@ -113,6 +113,9 @@ ANSWERS = {
         share,
         {
             "not orthogonal": overlapping,
+            "neither of length one": lambda w, t: [
+                sum((v * each).sum() ** 2 for each in t) / (v**2).sum() for v in w
+            ],
             "not the share": lambda w, t: np.array(share(w, t)) * (w**2).sum((1, 2)),
             "its square": lambda w, t: np.sqrt(share(w, t)),
             "single template": lambda w, t: (cosines(w, t) ** 2).max(axis=1),
@@ -129,6 +132,10 @@ ANSWERS = {
                 2 * b - without(w, b, v, keep)[1],
             ),
             "speak for themselves": lambda w, b, v, keep: (w[:, keep], w @ v + b),
+            "not those that stay": lambda w, b, v, keep: (
+                w[:, keep],
+                b + sum(w[:, k] * v[k] for k in range(len(v)) if keep[k]),
+            ),
             "multiplied by its weights": lambda w, b, v, keep: (
                 w[:, keep],
                 b + sum(v[k] for k in range(len(v)) if not keep[k]),
@@ -153,7 +160,10 @@ ANSWERS = {
         path,
         {
             "no ReLU is closed": lambda *a: path_gated(*a, lambda answer: True),
-            "bias doesn't decide": lambda *a: path_gated(*a, lambda answer: answer > 0),
+            "looks at w·x": lambda *a: path_gated(*a, lambda answer: answer > 0),
+            "all count the same": lambda x, w1, b1, w2, b2: path(
+                x, w1, b1, np.ones(len(w2)), b2
+            ),
             "closed filter's bias": lambda x, w1, b1, w2, b2: (
                 path(x, w1, b1, w2, b2)[0],
                 w2 @ b1 + b2,
