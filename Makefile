@@ -1,6 +1,7 @@
 # Each target is `python3 make.py TARGET`; what they do: make help
 PYTHON ?= python3
-TARGETS = book test serve train results notebooks data site set-repository links lint clean help
+TARGETS = book test serve train results notebooks data site pdf set-repository links lint clean help \
+  editions student solutions instructor slides
 
 .DEFAULT_GOAL = help
 .PHONY: $(TARGETS)

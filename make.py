@@ -5,9 +5,12 @@
     python3 make.py serve        build, then show the book on this machine
     python3 make.py train …      train a network     (as: srcnn train …)
     python3 make.py results …    check the results   (as: srcnn results …)
+    python3 make.py editions     make the course's four editions from the pages;
+                                 one alone: student solutions instructor slides
     python3 make.py notebooks …  run pages and store their text outputs
     python3 make.py data         fetch the data sets, trying anew
     python3 make.py site         test the rendered book in a browser
+    python3 make.py pdf          the whole book as one PDF (needs Chromium)
     python3 make.py links        look whether the book's links to other sites work
     python3 make.py set-repository URL   name this repository on every page
     python3 make.py lint         look for mistakes in the code
@@ -38,6 +41,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 READY = VENV / "srcnn-book-ready"
 HTML = ROOT / "_build" / "html"
+SINGLE = ROOT / "_build" / "singlehtml"
+PDF = ROOT / "_build" / "srcnn.pdf"
 BUILT = HTML / ".complete"  # written when a build succeeded; its time: the start
 
 DATA = """
@@ -189,13 +194,22 @@ def test(*arguments):
 def site():
     environment()
     os.environ["SRCNN_SITE"] = "required"
-    pytest("tests/test_site.py")
+    pytest("tests/test_site.py", "tests/test_slides.py")
 
 
 def pytest(*arguments):
     status = run(PYTHON, "-m", "pytest", *arguments)
     if status:
         raise Stop(f"The tests did not pass (pytest ended with {status}).")
+
+
+def pdf():
+    environment()
+    data()
+    if jupyter_book("--builder", "singlehtml"):
+        raise Stop("The book was not built: the message above names the page and why.")
+    if run(PYTHON, "tools/pdf.py", SINGLE / "index.html", PDF):
+        raise Stop("The PDF was not made: see the message above.")
 
 
 def serve():
@@ -231,6 +245,33 @@ def notebooks(*arguments):
         data()
     if run(PYTHON, "tools/notebooks.py", *arguments):
         raise Stop("Not all pages are as they should be: see above.")
+
+
+def editions(*names):
+    if names:
+        environment()
+    else:
+        book()  # slides show its pictures; nothing runs where nothing changed
+    if run(PYTHON, "tools/editions.py", *names):
+        raise Stop("Not all editions were made: see above.")
+    print(f"The editions are in {ROOT / '_build' / 'editions'}.")
+
+
+def student():
+    editions("student")
+
+
+def solutions():
+    editions("solutions")
+
+
+def instructor():
+    editions("instructor")
+
+
+def slides():
+    book()
+    editions("slides")
 
 
 def set_repository(*arguments):
@@ -272,6 +313,11 @@ COMMANDS = {
     "train": train,
     "results": results,
     "notebooks": notebooks,
+    "editions": editions,
+    "student": student,
+    "solutions": solutions,
+    "instructor": instructor,
+    "slides": slides,
     "data": fetch,
     "site": site,
     "set-repository": set_repository,

@@ -19,12 +19,14 @@ NO_GPU = (
 
 
 def prepare() -> None:
-    """Install what the library lacks, and name the GPU.
+    """In Colab: install what the library lacks, and name the GPU.  Else: nothing.
 
     Raises
     ------
     RuntimeError : when torch or numpy is not there, or pip failed; one line.
     """
+    if not here():
+        return
     versions = {name: _version(name) for name in COLABS_OWN}
     for name, version in versions.items():
         if version is None:
@@ -35,21 +37,44 @@ def prepare() -> None:
     wanted = missing()
     if wanted:
         _install(wanted, versions)
+    for name, bound in _required():
+        if name in COLABS_OWN and _older(versions[name], bound):
+            print(
+                f"{name} {versions[name]} is older than {bound}, the oldest this book "
+                "was tested with; it is left as it is."
+            )
     print(gpu() or NO_GPU)
 
 
+def here() -> bool:
+    """Whether this is a Colab runtime."""
+    return "google.colab" in sys.modules
+
+
 def missing() -> list[str]:
-    """The library's requirements that are not installed, as pip reads them."""
+    """The library's requirements not installed, or too old, as pip reads them."""
+    return [
+        f"{name}>={bound}"
+        for name, bound in _required()
+        if name not in COLABS_OWN
+        and ((version := _version(name)) is None or _older(version, bound))
+    ]
+
+
+def _required() -> list[tuple[str, str]]:
+    """The library's requirements: name and oldest version."""
     import tomllib
 
     project = Path(__file__).parents[1] / "pyproject.toml"
     required = tomllib.loads(project.read_text())["project"]["dependencies"]
-    return [
-        requirement
-        for requirement in required
-        if (name := re.split(r"[<>=!~ \[;]", requirement)[0]) not in COLABS_OWN
-        and _version(name) is None
-    ]
+    return [tuple(requirement.split(">=")) for requirement in required]
+
+
+def _older(version: str, bound: str) -> bool:
+    def numbers(text):
+        return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3]]
+
+    return numbers(version) < numbers(bound)
 
 
 def gpu() -> str | None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from srcnn_lib import colab
-from tools.notebooks import ROOT, pages, repository
+from tools.notebooks import ROOT, SETUP_SOURCE, pages, repository
 
 # Runs a page's first cell in a fresh IPython, twice, and says what it did.
 DRIVER = """
@@ -82,11 +82,11 @@ def run_cell(tmp_path, server):
         GIT_CONFIG_VALUE_0=repository()["url"],
     )
 
-    def run(source: str, where: str) -> str:
+    def run(source: str, where: str, folder=content) -> str:
         (tmp_path / "cell.py").write_text(source)
         done = subprocess.run(
             [sys.executable, tmp_path / "driver.py", tmp_path / "cell.py", where],
-            cwd=content,
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -131,8 +131,99 @@ def test_elsewhere_the_cell_does_nothing(notebook, run_cell):
     assert not run_cell.pip_log.exists()
 
 
+def in_colab(monkeypatch, versions):
+    monkeypatch.setattr(colab, "here", lambda: True)
+    monkeypatch.setattr(colab, "_version", lambda name: versions.get(name, "9999"))
+
+
+def setup(branch=None) -> str:
+    """The cell that `make notebooks` writes, for a branch or a tag."""
+    told = repository() | ({"branch": branch} if branch else {})
+    return SETUP_SOURCE.format(**told)
+
+
+def test_a_release_tag_in_place_of_the_branch(run_cell, server):
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    git = ["git", "--git-dir", server, *who]
+    for kind, tag in (([], "v1.0"), (["-a", "-m", "the first"], "v1.1")):
+        subprocess.run([*git, "tag", "-f", *kind, tag], check=True, capture_output=True)
+        clone = run_cell.content / repository()["name"]
+        shutil.rmtree(clone, ignore_errors=True)
+        said = run_cell(setup(tag), "colab")
+        assert f"from {clone / 'srcnn_lib'}" in said
+
+
+def test_after_a_restart_inside_the_clone_the_library_is_found(run_cell):
+    """The folder is kept, Python's path is not; nothing is fetched again."""
+    run_cell(setup(), "colab")
+    clone = run_cell.content / repository()["name"]
+    (clone / "mine.txt").write_text("kept")
+    said = run_cell(setup(), "colab", clone / "book")
+    assert f"cwd {clone / 'book'}\n" in said
+    assert f"from {clone / 'srcnn_lib'}" in said
+    assert (clone / "mine.txt").exists()
+    assert not (clone / "book" / repository()["name"]).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_left(run_cell, tmp_path):
+    """Such as a mounted Drive without permission; Drive itself is never asked."""
+    other = tmp_path / "other"
+    other.mkdir()
+    source = setup().replace('"/tmp"', repr(str(other)))
+    refuse = "import os; os.access = lambda *_: False\n"
+    said = run_cell(refuse + source, "colab")
+    assert f"cwd {other / repository()['name'] / 'book'}\n" in said
+    assert not list(run_cell.content.iterdir())
+    assert "drive" not in setup().replace("# a read-only Drive", "")
+
+
+def test_a_student_zip_finds_its_own_library_without_colab(run_cell, tmp_path):
+    book = tmp_path / "srcnn-student" / "book"
+    book.mkdir(parents=True)
+    shutil.copytree(ROOT / "srcnn_lib", book.parent / "srcnn_lib")
+    said = run_cell(setup(), "here", book)
+    assert f"from {book.parent / 'srcnn_lib'}" in said
+    assert "GPU" not in said and not run_cell.pip_log.exists()
+
+
+def test_an_unreachable_repository_is_an_error_at_once(run_cell):
+    with pytest.raises(AssertionError, match="CalledProcessError"):
+        run_cell(setup("no-such-tag"), "colab")
+
+
+def test_no_gpu_is_said_and_no_error(monkeypatch, capsys):
+    in_colab(monkeypatch, {})
+    monkeypatch.setattr(colab, "gpu", lambda: None)
+    colab.prepare()
+    assert capsys.readouterr().out == colab.NO_GPU + "\n"
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_machine_without_nvidia_smi_has_no_gpu(monkeypatch, error):
+    def fails(*_, **__):
+        raise error("nvidia-smi")
+
+    monkeypatch.setattr(colab.subprocess, "run", fails)
+    assert colab.gpu() is None
+
+
+def test_other_versions_of_torch_and_numpy_are_kept(monkeypatch, capsys):
+    bounds = dict(colab._required())
+    for torch, numpy in (("2.4.1+cu121", "1.25.2"), ("3.0.0", "3.1.0")):
+        in_colab(monkeypatch, bounds | {"torch": torch, "numpy": numpy})
+        monkeypatch.setattr(colab, "_install", lambda *_: pytest.fail("installs"))
+        colab.prepare()
+        said = capsys.readouterr().out
+        assert said.count("is older than") == (2 if torch < "3" else 0)
+
+
+def test_a_requirement_that_is_too_old_is_renewed(monkeypatch):
+    in_colab(monkeypatch, {"scikit-image": "0.19.3", "pooch": "1.10.0"})
+    assert [wanted.partition(">=")[0] for wanted in colab.missing()] == ["scikit-image"]
+
+
 def test_nothing_is_installed_where_nothing_is_missing(monkeypatch, capsys):
-    monkeypatch.setattr(colab, "_version", lambda name: "1.0")
+    in_colab(monkeypatch, {name: bound for name, bound in colab._required()})
     monkeypatch.setattr(colab, "_install", lambda *_: pytest.fail("installs"))
     monkeypatch.setattr(colab, "gpu", lambda: "GPU: Tesla T4")
     colab.prepare()
@@ -141,7 +232,7 @@ def test_nothing_is_installed_where_nothing_is_missing(monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", colab.COLABS_OWN)
 def test_without_torch_or_numpy_it_says_what_to_do(monkeypatch, name):
-    monkeypatch.setattr(colab, "_version", lambda n: None if n == name else "1.0")
+    in_colab(monkeypatch, {n: None if n == name else "99" for n in colab.COLABS_OWN})
     with pytest.raises(RuntimeError, match=f"^{name} is not installed.*runtime"):
         colab.prepare()
 

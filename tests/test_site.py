@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 
 from srcnn_lib import checkpoints, cli, datasets, evaluation, images, methods
 from srcnn_lib.methods.srcnn import SRCNNMethod
-from tools.notebooks import BOOK, ROOT
+from tools.notebooks import BOOK, ROOT, repository
 
 HTML = ROOT / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -32,7 +32,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
 def why_not() -> str | None:
@@ -224,6 +224,42 @@ def test_first_page_leads_to_the_book(browser):
 IDLE = """() => {
     const root = document.querySelector('.srcnn-live')
     return root.srcnn && root.srcnn.picture && !root.hasAttribute('data-busy') }"""
+
+
+def test_page_says_what_it_is_and_when_it_ran(seen):
+    def content(selector):
+        return seen.locator(f"head meta[{selector}]").get_attribute("content")
+
+    assert len(content("name=description")) > 40
+    assert content("property='og:title'")
+    assert content("property='og:image'").endswith("_static/preview.png")
+    assert seen.evaluate("document.documentElement.lang") == "en"
+    said = seen.locator(".verified").inner_text()
+    assert re.search(r"on 20\d\d-\d\d-\d\d with Python 3\.\d+\.\d+, PyTorch \d", said)
+
+
+def test_no_page_is_missing_from_the_sitemap():
+    places = re.findall("<loc>(.*?)</loc>", (HTML / "sitemap.xml").read_text())
+    base = places[0].removesuffix("index.html")
+    owner, name = repository()["url"].split("/")[-2:]
+    assert base == f"https://{owner}.github.io/{name}/"
+    missing = [page for page in pages() if f"{base}{page}.html" not in places]
+    assert not missing
+    lost = (HTML / "404.html").read_text(encoding="utf-8")
+    assert all(f'href="{base}{page}.html"' in lost for page in pages())
+    assert Image.open(HTML / "_static" / "preview.png").size == (1200, 630)
+
+
+def test_small_enough_to_carry_and_to_load(browser):
+    total = sum(path.stat().st_size for path in HTML.rglob("*") if path.is_file())
+    assert total <= 40e6
+    page, asked = browser.new_page(), set()
+    page.on("request", lambda request: asked.add(request.url.partition("?")[0]))
+    page.goto((HTML / "book" / "index.html").as_uri(), wait_until="load")
+    page.close()
+    files = [urllib.parse.unquote(url[7:]) for url in asked if url.startswith("file://")]
+    assert len(files) > 10
+    assert sum(Path(file).stat().st_size for file in files) <= 2e6
 
 
 @pytest.fixture(scope="module")

@@ -49,13 +49,13 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 SETUP_SOURCE = """\
 import os, subprocess as sp, sys  # In Colab: fetch the book. Else: nothing.
+what = ["--depth=1", "-b", "{branch}", "{url}"]
 if "google.colab" in sys.modules and not os.path.exists("../srcnn_lib"):
-    url = "{url}"
-    if not os.path.exists("{name}"):
-        sp.run(["git", "clone", "-b", "{branch}", "--depth=1", url], check=True)
+    os.chdir("." if os.access(".", os.W_OK) else "/tmp")  # a read-only Drive
+    os.path.exists("{name}/srcnn_lib") or sp.check_call(["git", "clone", *what])
     os.chdir("{name}/book")
-    sys.path.insert(0, os.path.abspath(".."))
-    from srcnn_lib import colab; colab.prepare()"""
+sys.path.insert(0, os.path.abspath(".."))
+from srcnn_lib import colab; colab.prepare()"""
 
 
 def pages() -> list[Path]:
@@ -156,7 +156,8 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             if SOLUTION in cell.metadata.get("tags", []):
                 # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
-                cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+                cell.metadata["cellView"] = "form"
+                cell.metadata["jupyter"] = {"source_hidden": True}
             count += 1
             cell.execution_count = count
             cell.outputs = stored(cell.outputs)

@@ -2,10 +2,11 @@
 
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
-- Numbers in index.md come from the recorded results, as substitutions; the
-  reference comes from the docstrings, the paper map's way back from the way there.
+- Numbers in index.md come from the recorded results and costs, as substitutions;
+  the reference comes from the docstrings, the paper map's way back from the way there.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
+- What pages say about themselves: srcnn_pages.py.
 """
 
 import hashlib
@@ -18,12 +19,15 @@ import sys
 from pathlib import Path
 
 import srcnn_live
+import srcnn_pages
 from sphinx.util.fileutil import copy_asset
 
 from srcnn_lib import datasets, ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks import page_costs  # noqa: E402
 from tools import paper_map, reference  # noqa: E402
 
 CACHES = ROOT / "_build" / ".jupyter_cache"
@@ -65,7 +69,8 @@ def configure(app, config):
     for old in newest[:-CACHES_KEPT]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
-    config.myst_substitutions = ledger.glance()
+    config.myst_substitutions = ledger.glance() | {"costs": page_costs.table()}
+    config.html_baseurl = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"
 
@@ -73,6 +78,8 @@ def configure(app, config):
 def finish(app, exception):
     if exception or app.builder.format != "html":
         return
+    if app.builder.name == "html":
+        srcnn_pages.write(app)
     package = importlib.util.find_spec("sphinx-mathjax-offline").origin
     source = Path(package).parent / "static" / "mathjax"
     target = Path(app.outdir) / "_static" / "mathjax"
@@ -95,5 +102,6 @@ def setup(app):
     app.connect("env-get-outdated", lambda *_: ["book/F_reference"])  # cheap
     app.connect("source-read", paper_map.fill)
     app.connect("html-page-context", srcnn_live.add_scripts)
+    app.connect("html-page-context", srcnn_pages.describe)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,100 @@
+"""Checks of chapter 12, on the networks that followed SRCNN."""
+
+import torch
+from torch.nn import functional as F
+
+from srcnn_lib.exercises import Function, Value
+
+
+def _large(generator):
+    r, h, w = 3, int(generator.integers(5, 8)), int(generator.integers(8, 11))
+    shape = int(generator.integers(1, 4)), 1, r * h, r * w
+    return torch.from_numpy(generator.normal(size=shape)), r
+
+
+def _columns_first(large, r):
+    maps = F.pixel_unshuffle(large, r)
+    return maps.unflatten(1, (r, r)).transpose(1, 2).flatten(1, 2)
+
+
+def _cut(large, r):
+    """Blocks side by side in place of pixels that take turns."""
+    rows = torch.chunk(large[:, 0], r, dim=1)
+    return torch.stack([part for row in rows for part in row.chunk(r, dim=2)], dim=1)
+
+
+def _means(large, r):
+    return F.avg_pool2d(large, r).repeat(1, r * r, 1, 1)
+
+
+def _features(generator):
+    r, f = (int(size) for size in generator.integers([2, 4], [5, 8]))
+    shape = int(generator.integers(5, 8)), int(generator.integers(8, 11))
+    features, stamp = generator.normal(size=shape), generator.normal(size=(f, f))
+    return torch.from_numpy(features), torch.from_numpy(stamp), r
+
+
+def _stamped(features, stamp, r):
+    return F.conv_transpose2d(features[None, None], stamp[None, None], stride=r)[0, 0]
+
+
+def _trailing(features, stamp, r):
+    return F.pad(_stamped(features, stamp, r), (0, r - 1, 0, r - 1))
+
+
+def _valid(features, stamp, r):
+    cut = len(stamp) - 1
+    return _stamped(features, stamp, r)[cut:-cut, cut:-cut]
+
+
+EXERCISES = {
+    "12.1": Function(
+        right=F.pixel_unshuffle,
+        arguments=_large,
+        faults={
+            "the maps are ordered by columns; map 1 has the pixel to the right of map "
+            "0's, not the one below.": _columns_first,
+            "the picture is cut into r·r parts; its pixels have to take turns, as in "
+            "[i::r].": _cut,
+            "the maps are the right ones, in reverse order.":
+                lambda x, r: F.pixel_unshuffle(x, r).flip(1),
+            "each map is transposed: h rows and w columns, as in the picture.":
+                lambda x, r: F.pixel_unshuffle(x, r).transpose(2, 3),
+            "all maps are means of blocks; each has one pixel of a block.": _means,
+            "the maps have to be the second axis, after the batch.":
+                lambda x, r: F.pixel_unshuffle(x, r).movedim(1, -1),
+        },
+    ),
+    "12.2": Function(
+        right=_stamped,
+        arguments=_features,
+        faults={
+            "the stamp has to be turned by 180°, as conv2d correlates.":
+                lambda x, s, r: _stamped(x, s.flip(0, 1), r),
+            "r zeros between the pixels are one too many: there are r pixels from one "
+            "to the next.": lambda x, s, r: _stamped(x, s, r + 1),
+            "there are zeros after the last pixel too, so that the result is r - 1 too "
+            "large.": _trailing,
+            "without padding, only places count where the stamp lies inside.": _valid,
+            "the stamp is transposed; turned by 180° it is flipped along both axes.":
+                lambda x, s, r: _stamped(x, s.T, r),
+            "the stamp is flipped along one axis only; turn it by 180°.":
+                lambda x, s, r: _stamped(x, s.flip(0), r),
+        },
+    ),
+    "12.3": Value(
+        right=(12_464 / 4, 12_464 / 16),
+        faults={
+            "a small pixel becomes r·r large ones, not r.": (12_464 / 2, 12_464 / 4),
+            "a filter on the small picture is paid once for r·r large pixels: divide.":
+                (12_464 * 4, 12_464 * 16),
+            "that is the count for a small pixel; for a large one it is shared.":
+                (12_464, 12_464),
+            "that is x3: 12,464 / 9 at both.": (12_464 / 9, 12_464 / 9),
+            "the two numbers are the other way round: x2 first.":
+                (12_464 / 16, 12_464 / 4),
+        },
+        atol=0.6,
+        rtol=0,
+    ),
+}  # fmt: skip

@@ -1,0 +1,207 @@
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+
+def cost(f, n, channels, height, width):
+    weights, work = 0, 0
+    maps = [channels, n[0], n[1], channels]
+    for k in range(3):
+        layer = maps[k] * maps[k + 1] * f[k] * f[k]
+        height -= f[k] - 1
+        width -= f[k] - 1
+        weights += layer
+        work += layer * height * width
+    return weights, work
+
+
+def cost_with_biases(f, n, channels, height, width):
+    return cost(f, n, channels, height, width)[0] + n[0] + n[1] + channels, cost(
+        f, n, channels, height, width
+    )[1]
+
+
+def cost_at_full_size(f, n, channels, height, width):
+    weights = cost(f, n, channels, height, width)[0]
+    return weights, weights * height * width
+
+
+def cost_of_lines(f, n, channels, height, width):
+    weights, work = 0, 0
+    for size, layer in zip(f, (channels * n[0], n[0] * n[1], n[1] * channels)):
+        height, width = height - size + 1, width - size + 1
+        weights += layer * size
+        work += layer * size * height * width
+    return weights, work
+
+
+def cost_of_single_maps(f, n, channels, height, width):
+    weights, work = 0, 0
+    for size, filters in zip(f, (n[0], n[1], channels)):
+        height, width = height - size + 1, width - size + 1
+        weights += filters * size**2
+        work += filters * size**2 * height * width
+    return weights, work
+
+
+def cost_at_inputs(f, n, channels, height, width):
+    maps, work = [channels, n[0], n[1], channels], 0
+    for k in range(3):
+        work += maps[k] * maps[k + 1] * f[k] ** 2 * height * width
+        height, width = height - f[k] + 1, width - f[k] + 1
+    return cost(f, n, channels, height, width)[0], work
+
+
+def conv_same(maps, weight, bias):
+    half = weight.shape[-1] // 2
+    wide = F.pad(torch.from_numpy(maps)[None], (half,) * 4, mode="replicate")
+    return F.conv2d(wide, torch.from_numpy(weight), torch.from_numpy(bias))[0]
+
+
+def conv_zeros(maps, weight, bias):
+    half = weight.shape[-1] // 2
+    arrays = (torch.from_numpy(a) for a in (maps[None], weight, bias))
+    return F.conv2d(*arrays, padding=half)[0].numpy()
+
+
+def conv_loops(maps, weight, bias, mode="edge"):
+    n, c, f, _ = weight.shape
+    p = f // 2
+    wide = np.pad(maps, [(0, 0), (p, p), (p, p)], mode=mode)
+    out = np.zeros((n, *maps.shape[1:]))
+    for k in range(n):
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                out[k, i, j] = np.sum(wide[:, i : i + f, j : j + f] * weight[k])
+                out[k, i, j] += bias[k]
+    return out
+
+
+def conv_first_map(maps, weight, bias):
+    out = np.array([conv_loops(maps[:1], w[None, :1], np.zeros(1))[0] for w in weight])
+    return out + bias[:, None, None]
+
+
+def conv_valid(maps, weight, bias):
+    arrays = (torch.from_numpy(a) for a in (maps[None], weight, bias))
+    return F.conv2d(*arrays)[0]
+
+
+def collapse(first, second):
+    """By an impulse."""
+    f1, f2 = first.shape[-1], second.shape[-1]
+    wide = f1 + f2 - 1
+    impulse = torch.zeros(1, 1, 2 * wide - 1, 2 * wide - 1, dtype=torch.float64)
+    impulse[0, 0, wide - 1, wide - 1] = 1
+    maps = F.conv2d(impulse, torch.from_numpy(first)[:, None])
+    answer = F.conv2d(maps, torch.from_numpy(second)[None])
+    return answer[0, 0].flip(0, 1)
+
+
+def collapse_loops(first, second, maps=None):
+    n, f1, _ = first.shape
+    f2 = second.shape[-1]
+    out = np.zeros((f1 + f2 - 1,) * 2)
+    for k in range(maps or n):
+        for i in range(f1):
+            for j in range(f1):
+                for p in range(f2):
+                    for q in range(f2):
+                        out[i + p, j + q] += first[k, i, j] * second[k, p, q]
+    return out
+
+
+def collapse_one_flipped(first, second):
+    f1, f2 = first.shape[-1], second.shape[-1]
+    out = np.zeros((f1 + f2 - 1,) * 2)
+    for k in range(len(first)):
+        for i in range(f1):
+            for j in range(f1):
+                for p in range(f2):
+                    for q in range(f2):
+                        value = first[k, i, j] * second[k, p, q]
+                        out[i + f2 - 1 - p, j + f2 - 1 - q] += value
+    return out
+
+
+def load(stored):
+    c, ff, n = stored.shape
+    f = int(np.sqrt(ff))
+    out = np.zeros((n, c, f, f))
+    for k in range(n):
+        for m in range(c):
+            out[k, m] = stored[m, :, k].reshape(f, f, order="F")
+    return out
+
+
+def load_rows(stored):
+    c, ff, n = stored.shape
+    f = int(np.sqrt(ff))
+    return np.array(
+        [[stored[m, :, k].reshape(f, f) for m in range(c)] for k in range(n)]
+    )
+
+
+def load_reshape(stored):
+    c, ff, n = stored.shape
+    return stored.reshape(n, c, int(np.sqrt(ff)), -1)
+
+
+ANSWERS = {
+    "5.1": (
+        (11360, 17),
+        {
+            "its width less one": (11360, 11 + 1 + 7),
+            "looks no farther": (11360, 16),
+            "without the biases": (11457, 17),
+            "numbers of 9-1-5": (8032, 13),
+            "has 64 input maps": (64 * 121 + 32 * 1 + 1 * 49, 17),
+        },
+    ),
+    "5.2": (
+        cost,
+        {
+            "biases are counted": cost_with_biases,
+            "smaller by f − 1": cost_at_full_size,
+            "f² weights per input map": cost_of_lines,
+            "n_in · n_out": cost_of_single_maps,
+            "shrink first": lambda f, n, c, h, w: (
+                cost(f, n, c, h, w)[0],
+                cost_at_inputs(f, n, c, h, w)[1],
+            ),
+        },
+    ),
+    "5.3": (
+        conv_same,
+        {
+            "bias is missing": lambda m, w, b: conv_loops(m, w, 0 * b),
+            "flipped": lambda m, w, b: conv_loops(m, np.flip(w, (2, 3)), b),
+            "transposed": lambda m, w, b: conv_loops(m, w.transpose(0, 1, 3, 2), b),
+            "with zeros": conv_zeros,
+            "mirror": lambda m, w, b: conv_loops(m, w, b, "reflect"),
+            "first input map": conv_first_map,
+            "smaller than the input": conv_valid,
+        },
+    ),
+    "5.4": (
+        collapse,
+        {
+            "upside down": lambda a, b: collapse(a, b).flip(0, 1),
+            "offsets add up": collapse_one_flipped,
+            "only the first map": lambda a, b: collapse_loops(a, b, maps=1),
+            "mean over the maps": lambda a, b: collapse_loops(a, b) / a.shape[0],
+            "maps are mixed": lambda a, b: collapse_loops(
+                a.sum(0)[None], b.sum(0)[None]
+            ),
+        },
+    ),
+    "5.5": (
+        load,
+        {
+            "each filter is transposed": load_rows,
+            "reshape alone": load_reshape,
+            "upside down": lambda s: load(s)[..., ::-1, ::-1],
+            "Conv2d wants": lambda s: load(s).transpose(1, 0, 2, 3),
+        },
+    ),
+}

@@ -1,0 +1,183 @@
+import math
+
+import numpy as np
+import torch
+
+
+def psnr_of(loss, size, channels):
+    mse = 2 * loss / (size * size * channels)
+    return -10 * math.log10(mse)
+
+
+def cut(lr_wide, hr, size, stride, border):
+    inputs, labels = [], []
+    i = 0
+    while i + size <= hr.shape[0]:
+        j = 0
+        while j + size <= hr.shape[1]:
+            inputs.append(lr_wide[i : i + size, j : j + size])
+            window = hr[i : i + size, j : j + size]
+            labels.append(window[border:-border, border:-border])
+            j += stride
+        i += stride
+    return torch.tensor(np.stack(inputs)), torch.tensor(np.stack(labels))
+
+
+def cut_short(lr_wide, hr, size, stride, border):
+    inputs, labels = [], []
+    for i in range(0, hr.shape[0] - size, stride):
+        for j in range(0, hr.shape[1] - size, stride):
+            inputs.append(lr_wide[i : i + size, j : j + size])
+            labels.append(
+                hr[i : i + size, j : j + size][border:-border, border:-border]
+            )
+    return np.array(inputs), np.array(labels)
+
+
+def cut_shifted(lr_wide, hr, size, stride, border):
+    answer = size - 2 * border
+    inputs, _ = cut(lr_wide, hr, size, stride, border)
+    labels = []
+    for i in range(0, hr.shape[0] - size + 1, stride):
+        for j in range(0, hr.shape[1] - size + 1, stride):
+            labels.append(hr[i : i + answer, j : j + answer])
+    return inputs.numpy(), np.array(labels)
+
+
+def cut_large(lr_wide, hr, size, stride, border):
+    inputs, labels = [], []
+    for i in range(0, hr.shape[0] - size + 1, stride):
+        for j in range(0, hr.shape[1] - size + 1, stride):
+            inputs.append(lr_wide[i : i + size, j : j + size])
+            labels.append(hr[i : i + size, j : j + size])
+    return np.array(inputs), np.array(labels)
+
+
+def cut_columns(lr_wide, hr, size, stride, border):
+    inputs, labels = cut(lr_wide.T, hr.T, size, stride, border)
+    return inputs.transpose(1, 2), labels.transpose(1, 2)
+
+
+def descend(w, grads, step_size, momentum):
+    velocity = 0
+    for g in grads:
+        velocity = momentum * velocity - step_size * g
+        w = w + velocity
+    return w
+
+
+def by_torch(w, grads, step_size, momentum, **options):
+    weight = torch.nn.Parameter(torch.tensor(w))
+    options = {"momentum": momentum} | options
+    optimiser = torch.optim.SGD([weight], lr=step_size, **options)
+    for g in grads:
+        weight.grad = torch.tensor(g)
+        optimiser.step()
+    return weight
+
+
+def plain(w, grads, step_size, momentum):
+    for g in grads:
+        w = w - step_size * g
+    return w
+
+
+def damped(w, grads, step_size, momentum):
+    mean = np.zeros(len(w))
+    for g in grads:
+        mean = momentum * mean + (1 - momentum) * g
+        w = w - step_size * mean
+    return w
+
+
+def stale(w, grads, step_size, momentum):
+    velocity = np.zeros(len(w))
+    for g in grads:
+        w = w + velocity
+        velocity = momentum * velocity - step_size * g
+    return w
+
+
+def probabilities(errors, share):
+    return np.array(
+        [share * e / sum(errors) + (1 - share) / len(errors) for e in errors]
+    )
+
+
+def important(errors, share):
+    p = probabilities(errors, share)
+    return p, np.array([1 / len(errors) / each for each in p])
+
+
+def normalised(errors, share):
+    weights = 1 / probabilities(errors, share)
+    return probabilities(errors, share), weights / weights.sum()
+
+
+def only_errors(errors, share):
+    p = errors / np.sum(errors)
+    return p, 1 / p / errors.size
+
+
+ANSWERS = {
+    "6.1": (
+        psnr_of,
+        {
+            "half in front": lambda loss, s, c: -10 * math.log10(loss / (s * s * c)),
+            "divide by its": lambda loss, s, c: -10 * math.log10(2 * loss),
+            "each of its channels": lambda loss, s, c: psnr_of(loss, s, 1),
+            "peak is 1": lambda loss, s, c: psnr_of(loss, s, c) + 20 * math.log10(255),
+            "belongs to its root": lambda loss, s, c: 2 * psnr_of(loss, s, c),
+            "sign": lambda loss, s, c: 10 * math.log10(2 * loss / (s * s * c)),
+        },
+    ),
+    "6.2": (
+        cut,
+        {
+            "very last row": cut_short,
+            "middle of the window": cut_shifted,
+            "cut from the input": lambda y, x, s, t, b: cut(y, y, s, t, b),
+            "as large as the inputs": cut_large,
+            "stride is not used": lambda y, x, s, t, b: cut(y, x, s, 1, b),
+            "columns first": cut_columns,
+        },
+    ),
+    "6.3": (
+        by_torch,
+        {
+            "without momentum": plain,
+            "uphill": lambda w, g, s, m: by_torch(w, g, s, m, maximize=True),
+            "1 − momentum": damped,
+            "old velocity": stale,
+            "Nesterov": lambda w, g, s, m: by_torch(w, g, s, m, nesterov=True),
+        },
+    ),
+    "6.4": (
+        important,
+        {
+            "don't multiply": lambda e, s: (
+                probabilities(e, s),
+                len(e) * probabilities(e, s),
+            ),
+            "lack N": lambda e, s: (probabilities(e, s), 1 / probabilities(e, s)),
+            "not to sum to one": normalised,
+            "without weights": lambda e, s: (probabilities(e, s), np.ones(len(e))),
+            "even part is missing": only_errors,
+            "share belongs to the errors": lambda e, s: important(e, 1 - s),
+            "divided among all": lambda e, s: (
+                s * e / e.sum() + 1 - s,
+                1 / len(e) / (s * e / e.sum() + 1 - s),
+            ),
+        },
+    ),
+    "6.5": (
+        (12 / (6 + 6 / 4), 12 / 6),
+        {
+            "still take a quarter": (2, 2),
+            "only the products": (4, math.inf),
+            "all else still": (1.6, math.inf),
+            "old over the new": (7.5 / 12, 0.5),
+            "share of time saved": (4.5 / 12, 0.5),
+        },
+    ),
+}

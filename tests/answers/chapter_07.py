@@ -1,0 +1,109 @@
+import math
+import statistics
+
+import numpy as np
+
+
+def pooled(psnr_db, pixels):
+    total = 0
+    for db, count in zip(psnr_db, pixels):
+        total += count * 255**2 / 10 ** (db / 10)
+    return 10 * math.log10(255**2 / (total / sum(pixels)))
+
+
+def mean_of_errors(psnr_db, pixels):
+    errors = [255**2 / 10 ** (db / 10) for db in psnr_db]
+    return 10 * math.log10(255**2 / statistics.mean(errors))
+
+
+def mean_of_roots(psnr_db, pixels):
+    roots = 255 / 10 ** (psnr_db / 20)
+    return 20 * np.log10(255 / np.average(roots, weights=pixels))
+
+
+def without_peak(psnr_db, pixels):
+    errors = 255**2 * 10 ** (-psnr_db / 10)
+    return -10 * np.log10(np.average(errors, weights=pixels))
+
+
+def gain(ours_db, theirs_db):
+    differences = [float(a - b) for a, b in zip(ours_db, theirs_db)]
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    return statistics.mean(differences), error
+
+
+def unpaired(ours_db, theirs_db):
+    n = len(ours_db)
+    errors = statistics.variance(ours_db) / n + statistics.variance(theirs_db) / n
+    return np.mean(ours_db) - np.mean(theirs_db), errors**0.5
+
+
+def front(seconds, psnr_db):
+    keep = []
+    for i in range(len(seconds)):
+        beaten = False
+        for j in range(len(seconds)):
+            if seconds[j] < seconds[i] and psnr_db[j] > psnr_db[i]:
+                beaten = True
+        keep.append(not beaten)
+    return np.array(keep)
+
+
+def against_the_next(seconds, psnr_db):
+    keep, best = np.zeros(len(seconds), bool), -np.inf
+    for k in np.argsort(seconds):
+        keep[k] = psnr_db[k] > best
+        best = psnr_db[k]
+    return keep
+
+
+def against_slower(seconds, psnr_db):
+    return np.array(
+        [
+            not any(t > s and q > p for t, q in zip(seconds, psnr_db))
+            for s, p in zip(seconds, psnr_db)
+        ]
+    )
+
+
+def two_ends(seconds, psnr_db):
+    keep = np.zeros(len(seconds), bool)
+    keep[[np.argmin(seconds), np.argmax(psnr_db)]] = True
+    return keep
+
+
+ANSWERS = {
+    "7.2": (
+        pooled,
+        {
+            "mean of the PSNRs": lambda db, pixels: statistics.mean(db),
+            "squared errors that add up": lambda db, n: np.average(db, weights=n),
+            "counts the same": mean_of_errors,
+            "peak is missing": without_peak,
+            "roots don't": mean_of_roots,
+        },
+    ),
+    "7.3": (
+        gain,
+        {
+            "unrelated samples": unpaired,
+            "smaller by √N": lambda a, b: (np.mean(a - b), statistics.stdev(a - b)),
+            "N − 1": lambda a, b: (np.mean(a - b), np.std(a - b) / len(a) ** 0.5),
+            "sign is wrong": lambda a, b: gain(b, a),
+            "divides twice": lambda a, b: (
+                gain(a, b)[0],
+                statistics.stdev(a - b) / len(a),
+            ),
+        },
+    ),
+    "7.4": (
+        front,
+        {
+            "leave out": lambda s, db: ~front(s, db),
+            "next faster": against_the_next,
+            "that nothing beats": two_ends,
+            "slower methods": against_slower,
+            "fixed limit": lambda s, db: (s < np.median(s)) & (db > np.median(db)),
+        },
+    ),
+}

@@ -1,0 +1,172 @@
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+
+def loudness(w, C):
+    answer = []
+    for each in w:
+        v = each.flatten()
+        answer.append(np.sqrt(v @ C @ v))
+    return np.array(answer)
+
+
+def variance(w, C):
+    return np.array([v.flatten() @ C @ v.flatten() for v in w])
+
+
+def by_pixels(w, C):
+    return np.array([np.sqrt((v.flatten() ** 2 * np.diag(C)).sum()) for v in w])
+
+
+def times_covariance(w, C):
+    return np.linalg.norm(w.reshape(len(w), -1) @ C, axis=1)
+
+
+def share(w, templates):
+    basis = []
+    for t in templates.reshape(len(templates), -1):  # Gram–Schmidt
+        for b in basis:
+            t = t - (t @ b) * b
+        basis.append(t / np.sqrt(t @ t))
+    shares = []
+    for v in w.reshape(len(w), -1):
+        shares.append(sum((v @ b) ** 2 for b in basis) / (v @ v))
+    return shares
+
+
+def cosines(a, b):
+    out = np.zeros((len(a), len(b)))
+    for i in range(len(a)):
+        for j in range(len(b)):
+            lengths = np.linalg.norm(a[i]) * np.linalg.norm(b[j])
+            out[i, j] = (a[i] * b[j]).sum() / lengths
+    return out
+
+
+def overlapping(w, templates):
+    return (cosines(w, templates) ** 2).sum(axis=1)
+
+
+def without(weight, bias, levels, keep):
+    new = bias.copy()
+    for k in range(len(keep)):
+        if not keep[k]:
+            new += weight[:, k] * levels[k]
+    return weight[:, keep], new
+
+
+def matched(a, b):
+    cosine = np.abs(cosines(a, b))
+    i, j = linear_sum_assignment(-cosine)
+    return cosine[i, j].mean()
+
+
+def with_sign(a, b):
+    cosine = cosines(a, b)
+    return cosine[linear_sum_assignment(-cosine)].mean()
+
+
+def sign_later(a, b):
+    cosine = cosines(a, b)
+    return np.abs(cosine[linear_sum_assignment(-cosine)]).mean()
+
+
+def greedy(a, b):
+    cosine, total = np.abs(cosines(a, b)), 0
+    for i in range(len(a)):
+        j = cosine[i].argmax()
+        total += cosine[i, j]
+        cosine[:, j] = -1
+    return total / len(a)
+
+
+def path(window, w1, b1, w2, b2):
+    parts, rest = np.zeros(window.shape), b2
+    for k in range(len(w1)):
+        if (w1[k] * window).sum() + b1[k] > 0:
+            parts += w2[k] * w1[k] * window
+            rest += w2[k] * b1[k]
+    return parts, rest
+
+
+def path_gated(window, w1, b1, w2, b2, gate):
+    parts, rest = np.zeros(window.shape), b2
+    for k in range(len(w1)):
+        if gate((w1[k] * window).sum()):
+            parts += w2[k] * w1[k] * window
+            rest += w2[k] * b1[k]
+    return parts, rest
+
+
+ANSWERS = {
+    "8.1": (
+        loudness,
+        {
+            "take the root": variance,
+            "leaves the pictures out": lambda w, C: np.sqrt((w**2).sum(axis=(1, 2))),
+            "own variance only": by_pixels,
+            "length of C·w": times_covariance,
+            "length one": lambda w, C: loudness(w, C) / np.sqrt((w**2).sum((1, 2))),
+        },
+    ),
+    "8.2": (
+        share,
+        {
+            "not orthogonal": overlapping,
+            "not the share": lambda w, t: np.array(share(w, t)) * (w**2).sum((1, 2)),
+            "its square": lambda w, t: np.sqrt(share(w, t)),
+            "single template": lambda w, t: (cosines(w, t) ** 2).max(axis=1),
+            "does not hold": lambda w, t: [1 - s for s in share(w, t)],
+        },
+    ),
+    "8.3": (
+        without,
+        {
+            "take over what": lambda w, b, v, keep: (w[:, keep], b),
+            "mixed up": lambda w, b, v, keep: without(w, b, v, np.logical_not(keep)),
+            "sign is wrong": lambda w, b, v, keep: (
+                w[:, keep],
+                2 * b - without(w, b, v, keep)[1],
+            ),
+            "speak for themselves": lambda w, b, v, keep: (w[:, keep], w @ v + b),
+            "multiplied by its weights": lambda w, b, v, keep: (
+                w[:, keep],
+                b + sum(v[k] for k in range(len(v)) if not keep[k]),
+            ),
+            "level of each map": lambda w, b, v, keep: without(
+                w, b, np.ones(len(v)), keep
+            ),
+        },
+    ),
+    "8.4": (
+        matched,
+        {
+            "sign still counts": with_sign,
+            "only then made positive": sign_later,
+            "used twice": lambda a, b: np.mean([max(abs(r)) for r in cosines(a, b)]),
+            "the best that is left": greedy,
+            "not their mean": lambda a, b: len(a) * matched(a, b),
+            "place by place": lambda a, b: np.abs(np.diag(cosines(a, b))).mean(),
+        },
+    ),
+    "8.5": (
+        path,
+        {
+            "no ReLU is closed": lambda *a: path_gated(*a, lambda answer: True),
+            "bias doesn't decide": lambda *a: path_gated(*a, lambda answer: answer > 0),
+            "closed filter's bias": lambda x, w1, b1, w2, b2: (
+                path(x, w1, b1, w2, b2)[0],
+                w2 @ b1 + b2,
+            ),
+            "output's own bias": lambda x, w1, b1, w2, b2: path(x, w1, b1, w2, 0.0),
+            "those of open filters": lambda x, w1, b1, w2, b2: (
+                path(x, w1, b1, w2, b2)[0],
+                b2,
+            ),
+            "multiply it by the pixels": lambda x, *layers: (
+                path(x, *layers)[0] / x,
+                path(x, *layers)[1],
+            ),
+        },
+    ),
+}

@@ -1,0 +1,85 @@
+import numpy as np
+
+
+def relu(z):
+    return z if z > 0 else 0.0
+
+
+def step_with(finish, sign=-1, scaled=True, by_contrast=True, by_step=True):
+    """One step, pixel by pixel and atom by atom; `finish` is the threshold."""
+
+    def ista_step(codes, heard, gram, step, penalty, contrast):
+        n, h, w = codes.shape
+        new = np.zeros((n, h, w))
+        for i in range(h):
+            for j in range(w):
+                theta = penalty * (contrast[i, j] if by_contrast else 1)
+                theta = theta * step if scaled else theta
+                for m in range(n):
+                    mixed = sum(gram[m, k] * codes[k, i, j] for k in range(n))
+                    gradient = mixed - heard[m, i, j]
+                    length = step if by_step else 1
+                    z = codes[m, i, j] + sign * length * gradient
+                    new[m, i, j] = finish(z, theta)
+        return new
+
+    return ista_step
+
+
+def soft(z, theta):
+    return relu(z - theta) - relu(-z - theta)
+
+
+def turned(dictionary, f):
+    weights = np.zeros((1, len(dictionary), f, f))
+    for n, atom in enumerate(dictionary):
+        for i in range(f):
+            for j in range(f):
+                weights[0, n, f - 1 - i, f - 1 - j] = atom[f * i + j] / (f * f)
+    return weights
+
+
+def as_they_are(dictionary, f):
+    return np.stack([atom.reshape(f, f) for atom in dictionary])[None] / f**2
+
+
+def sums(dictionary, f):
+    return np.stack([atom[::-1].reshape(f, f) for atom in dictionary])[None]
+
+
+ANSWERS = {
+    "9.1": (
+        step_with(soft),
+        {
+            "two ReLUs": step_with(lambda z, t: relu(z - t)),
+            "you added": step_with(lambda z, t: relu(z - t) + relu(-z - t)),
+            "hard threshold": step_with(lambda z, t: z if abs(z) > t else 0),
+            "multiplied by the step": step_with(soft, scaled=False),
+            "uphill": step_with(soft, sign=1),
+            "step length is missing": step_with(soft, by_step=False),
+            "contrast": step_with(soft, by_contrast=False),
+        },
+    ),
+    "9.2": (
+        turned,
+        {
+            "turned by 180°": as_they_are,
+            "mean is missing": sums,
+            "not f": lambda d, f: sums(d, f) / f,
+            "transposed": lambda d, f: (
+                np.stack([a.reshape(f, f).T for a in d])[None] / f**2
+            ),
+            "one axis only": lambda d, f: as_they_are(d, f)[:, :, :, ::-1],
+            "(1, n, f, f)": lambda d, f: turned(d, f)[0][:, None],
+        },
+    ),
+    "9.6": (
+        [154, 17],
+        {
+            "round down": (155, 18),
+            "192·r": (191, 63),
+            "25 weights": (27, 0),
+            "other way round": (17, 154),
+        },
+    ),
+}

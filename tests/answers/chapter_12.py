@@ -1,0 +1,97 @@
+import torch
+
+
+def gathered(place):
+    """Maps pixel by pixel; `place` says where a map's pixel is in the picture."""
+
+    def maps_of(large, r):
+        batch, _, height, width = large.shape
+        h, w = height // r, width // r
+        maps = torch.zeros(batch, r * r, h, w, dtype=large.dtype)
+        for k in range(r * r):
+            for row in range(h):
+                for column in range(w):
+                    i, j = place(k, row, column, r, h, w)
+                    maps[:, k, row, column] = large[:, 0, i, j]
+        return maps
+
+    return maps_of
+
+
+def interleaved(k, row, column, r, h, w):
+    return r * row + k // r, r * column + k % r
+
+
+def by_columns(k, row, column, r, h, w):
+    return r * row + k % r, r * column + k // r
+
+
+def in_parts(k, row, column, r, h, w):
+    return h * (k // r) + row, w * (k % r) + column
+
+
+right_maps = gathered(interleaved)
+
+
+def stamps(turn=lambda stamp: stamp, zeros=-1, after=0):
+    """Zeros between the pixels, then each place of the result by itself."""
+
+    def deconvolve(features, stamp, r):
+        h, w = features.shape
+        f = stamp.shape[0]
+        gap = r + 1 + zeros
+        spread = torch.zeros(
+            (h - 1) * gap + 1 + after * (r - 1),
+            (w - 1) * gap + 1 + after * (r - 1),
+            dtype=features.dtype,
+        )
+        for i in range(h):
+            for j in range(w):
+                spread[gap * i, gap * j] = features[i, j]
+        out = torch.zeros(spread.shape[0] + f - 1, spread.shape[1] + f - 1)
+        out = out.to(features.dtype)
+        for i in range(f):
+            for j in range(f):
+                part = out[i : i + spread.shape[0], j : j + spread.shape[1]]
+                part += turn(stamp)[i, j] * spread
+        return out
+
+    return deconvolve
+
+
+def inside_only(features, stamp, r):
+    f = stamp.shape[0]
+    return stamps()(features, stamp, r)[f - 1 : 1 - f, f - 1 : 1 - f]
+
+
+ANSWERS = {
+    "12.1": (
+        right_maps,
+        {
+            "by columns": gathered(by_columns),
+            "cut into": gathered(in_parts),
+            "reverse order": lambda x, r: torch.flip(right_maps(x, r), [1]),
+            "transposed": lambda x, r: right_maps(x, r).permute(0, 1, 3, 2),
+            "second axis": lambda x, r: right_maps(x, r).permute(0, 2, 3, 1),
+        },
+    ),
+    "12.2": (
+        stamps(),
+        {
+            "turned by 180°, as conv2d": stamps(lambda s: torch.rot90(s, 2)),
+            "one too many": stamps(zeros=0),
+            "after the last pixel": stamps(after=1),
+            "without padding": inside_only,
+            "transposed": stamps(lambda s: s.T),
+            "one axis only": stamps(lambda s: torch.flip(s, [0])),
+        },
+    ),
+    "12.3": (
+        [3116, 779],
+        {
+            "not r": (6232, 3116),
+            "divide": (49_856, 199_424),
+            "other way round": (779, 3116),
+        },
+    ),
+}
