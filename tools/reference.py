@@ -5,6 +5,7 @@ Docstrings are shown as they were written: their form is the same everywhere.
 """
 
 import ast
+import functools
 import html
 import importlib
 import inspect
@@ -68,6 +69,7 @@ def names_used(page: Path) -> set[str]:
     return used
 
 
+@functools.cache
 def defined(name: str) -> str:
     """Where what a page calls ``module.name`` is defined, if that is known.
 
@@ -102,6 +104,7 @@ def introduced(pages: list[Path]) -> dict[str, Path]:
     return first
 
 
+@functools.cache
 def entries() -> list[Entry]:
     """All public functions and classes of the library."""
     first = introduced(notebooks.pages())
@@ -138,7 +141,7 @@ def title(page: Path) -> str:
 def markdown() -> str:
     """The reference, a section for each module, for Sphinx."""
     found = entries()
-    parts = []
+    parts, order = [], notebooks.pages()
     titles = {e.page: title(e.page) for e in found if e.page}
     for module, tree in modules():
         here = [entry for entry in found if entry.module == module]
@@ -146,15 +149,18 @@ def markdown() -> str:
             continue
         summary = (ast.get_docstring(tree) or "").partition("\n")[0]
         parts.append(f"## `{module}`\n\n{html.escape(summary, quote=False)}")
-        parts += [_entry(entry, titles) for entry in here]
+        home = min((e.page for e in here if e.page), key=order.index, default=None)
+        parts += [_entry(entry, titles, home) for entry in here]
     return "\n\n".join(parts)
 
 
-def _entry(entry: Entry, titles: dict) -> str:
+def _entry(entry: Entry, titles: dict, home: Path | None) -> str:
     where = "*On no page; the library's own.*"
     if entry.page:
-        label = titles[entry.page]
-        where = f"*First used in* [{label}]({entry.page.name})"
+        where = f"*First used in* [{titles[entry.page]}]({entry.page.name})"
+    elif home:
+        where = f"*Not called by a page; its module begins in* [{titles[home]}]"
+        where += f"({home.name})"
     body = html.escape(entry.doc, quote=False)
     signature = html.escape(entry.signature, quote=False)
     # One block of HTML: a blank line would end it, so none is left.
