@@ -321,6 +321,7 @@ COMMANDS = {
     "data": fetch,
     "site": site,
     "set-repository": set_repository,
+    "pdf": pdf,
     "links": links,
     "lint": lint,
     "clean": clean,
