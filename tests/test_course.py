@@ -1,8 +1,11 @@
 """Every chapter's exercises and quiz have the form that the editions rely on."""
 
+import re
+
 import pytest
 
 from srcnn_lib import exercises
+from tests.test_exercises import ANSWERS, CHECKED
 from tools import course, notebooks
 
 CHAPTERS = [page for page in notebooks.pages() if page.stem[0].isdigit()]
@@ -92,3 +95,19 @@ def test_instructors_have_notes(chapter):
     text = "\n".join(cell.source for cell in notes)
     for exercise in course.exercises(chapter[1]):
         assert f"**{exercise.number}**" in text, "its marking scheme"
+
+
+def test_counts_in_the_readme():
+    pages = [notebooks.read(page) for page in notebooks.pages()]
+    counts = (
+        sum(len(course.exercises(page)) for page in pages),
+        len(CHECKED),
+        sum(len(wrong) for _, wrong in ANSWERS.values()),
+        sum(len(course.quiz(page)) for page in pages),
+    )
+    said = re.search(
+        r"(\d+) exercises, (\d+) of them with a check, which (\d+) typical wrong\s+"
+        r"answers test, and (\d+) quiz\s+questions",
+        (notebooks.ROOT / "README.md").read_text(encoding="utf-8"),
+    )
+    assert said and tuple(map(int, said.groups())) == counts, counts
