@@ -1,0 +1,292 @@
+"""Checks of chapter 3, on sparse codes and dictionaries."""
+
+import numpy as np
+
+from srcnn_lib.exercises import Function, Value
+
+
+def _unit_rows(generator, shape):
+    rows = generator.normal(size=shape)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _begun(generator):
+    """A patch, a dictionary and the atoms taken; the next one anticorrelates."""
+    while True:
+        d, atoms = int(generator.integers(7, 11)), int(generator.integers(12, 20))
+        D = _unit_rows(generator, (atoms, d))
+        taken = [int(k) for k in generator.permutation(atoms)[:2]]
+        x = np.array([3.0, 2.0]) @ D[taken] + 0.5 * generator.normal(size=d)
+        choices = {_chosen(x, D, taken), _chosen(x, D, taken, np.array)}
+        choices.add(int(np.argmax(np.abs(D @ x))))
+        if len(choices) == 3 and not choices.intersection(taken[1:]):
+            return x, D, taken
+
+
+def _fit(x, D, taken):
+    return np.linalg.lstsq(D[taken].T, x, rcond=None)[0]
+
+
+def _chosen(x, D, taken, size=np.abs):
+    rest = x - _fit(x, D, taken) @ D[taken]
+    return int(np.argmax(size(D @ rest)))
+
+
+def _code(weights, taken, atoms):
+    code = np.zeros(atoms)
+    code[list(taken)] = weights
+    return code
+
+
+def _next_code(x, D, taken):
+    taken = [*taken, _chosen(x, D, taken)]
+    return _code(_fit(x, D, taken), taken, len(D))
+
+
+def _next_signed(x, D, taken):
+    taken = [*taken, _chosen(x, D, taken, np.array)]
+    return _code(_fit(x, D, taken), taken, len(D))
+
+
+def _next_of_patch(x, D, taken):
+    taken = [*taken, int(np.argmax(np.abs(D @ x)))]
+    return _code(_fit(x, D, taken), taken, len(D))
+
+
+def _next_alone(x, D, taken):
+    """Matching pursuit: the old weights stay."""
+    code = _code(_fit(x, D, taken), taken, len(D))
+    new = _chosen(x, D, taken)
+    code[new] += D[new] @ (x - code @ D)
+    return code
+
+
+def _next_correlations(x, D, taken):
+    taken = [*taken, _chosen(x, D, taken)]
+    return _code(D[taken] @ x, taken, len(D))
+
+
+def _lasso_step(generator):
+    d, atoms = int(generator.integers(5, 8)), int(generator.integers(9, 14))
+    D = _unit_rows(generator, (atoms, d))
+    code = generator.normal(size=atoms) * (generator.uniform(size=atoms) < 0.7)
+    step = 1 / np.linalg.norm(D @ D.T, 2)
+    return code, 2 * generator.normal(size=d), D, generator.uniform(0.3, 0.8), step
+
+
+def _soft(z, threshold):
+    return np.sign(z) * np.maximum(np.abs(z) - threshold, 0)
+
+
+def _descended(c, x, D, step):
+    return c - step * (c @ D - x) @ D.T
+
+
+def _ista_step(c, x, D, penalty, step):
+    return _soft(_descended(c, x, D, step), step * penalty)
+
+
+def _hard_step(c, x, D, penalty, step):
+    z = _descended(c, x, D, step)
+    return np.where(np.abs(z) > step * penalty, z, 0)
+
+
+def _codes(generator):
+    n, atoms, d = int(generator.integers(20, 30)), 6, int(generator.integers(4, 10))
+    C = generator.normal(size=(n, atoms)) * (generator.uniform(size=(n, atoms)) < 0.6)
+    return generator.normal(size=(n, d)), C
+
+
+def _least_squares(X, C):
+    return np.linalg.lstsq(C, X, rcond=None)[0]
+
+
+def _mod(X, C):
+    D = _least_squares(X, C)
+    length = np.linalg.norm(D, axis=1)
+    return D / length[:, None], C * length
+
+
+def _mod_without_rescaling(X, C):
+    return _mod(X, C)[0], C
+
+
+def _mod_divided_twice(X, C):
+    D = _least_squares(X, C)
+    length = np.linalg.norm(D, axis=1)
+    return D / length[:, None], C / length
+
+
+def _mod_long(X, C):
+    return _least_squares(X, C), C
+
+
+def _mod_columns(X, C):
+    D = _least_squares(X, C)
+    return D / np.linalg.norm(D, axis=0), C
+
+
+def _mod_step(X, C):
+    """A product in place of the solution, as if codes were orthogonal."""
+    D = C.T @ X
+    length = np.linalg.norm(D, axis=1)
+    return D / length[:, None], C * length
+
+
+def _mod_whole(X, C):
+    D = _least_squares(X, C)
+    return D / np.linalg.norm(D), C * np.linalg.norm(D)
+
+
+def _overlapping(generator):
+    step = int(generator.integers(1, 4))
+    size = step + int(generator.integers(1, 4))
+    rows, columns = generator.choice([3, 4, 5, 6], size=2, replace=False)
+    return generator.normal(size=(rows, columns, size, size)), step
+
+
+def _places(patches, step):
+    rows, columns, size, _ = patches.shape
+    shape = (rows - 1) * step + size, (columns - 1) * step + size
+    return shape, [
+        ((i, j), np.s_[i * step : i * step + size, j * step : j * step + size])
+        for i in range(rows)
+        for j in range(columns)
+    ]
+
+
+def _summed(patches, step):
+    shape, places = _places(patches, step)
+    total, count = np.zeros(shape), np.zeros(shape)
+    for at, place in places:
+        total[place] += patches[at]
+        count[place] += 1
+    return total, count
+
+
+def _average(patches, step):
+    total, count = _summed(patches, step)
+    return total / count
+
+
+def _average_by_most(patches, step):
+    total, count = _summed(patches, step)
+    return total / count.max()
+
+
+def _last_wins(patches, step):
+    shape, places = _places(patches, step)
+    out = np.zeros(shape)
+    for at, place in places:
+        out[place] = patches[at]
+    return out
+
+
+def _halved(patches, step):
+    """The mean of what is there and the next patch, again and again."""
+    shape, places = _places(patches, step)
+    out, seen = np.zeros(shape), np.zeros(shape, bool)
+    for at, place in places:
+        both = (out[place] + patches[at]) / 2
+        out[place] = np.where(seen[place], both, patches[at])
+        seen[place] = True
+    return out
+
+
+EXERCISES = {
+    "3.2": Function(
+        right=_next_code,
+        arguments=_begun,
+        faults={
+            "a large negative correlation counts too, as weights may be negative: "
+            "compare absolute values.": _next_signed,
+            "the next atom must correlate with what is left of the patch, not with "
+            "the patch itself.": _next_of_patch,
+            "the atom is right, but only its weight was fitted: fit all atoms taken so "
+            "far again, that is the O in OMP.": _next_alone,
+            "the atom is right, but correlations are not weights: atoms overlap, so "
+            "solve least squares.": _next_correlations,
+            "this is the code before the step: no atom was added.":
+                lambda x, D, taken: _code(_fit(x, D, taken), taken, len(D)),
+        },
+    ),
+    "3.3": Value(
+        right=(1, 2, 0.6),
+        faults={
+            "for the first penalty no weight may be negative, so a negative one "
+            "correlation wakes no atom.": (2, 2, 0.6),
+            "with weights of either sign a correlation of −2 wakes its atom too.":
+                (1, 1, 0.6),
+            "the penalties are right; but the penalty also shrinks the weight that is "
+            "left: it is not the one of least squares.": (1, 2, 1),
+            "the penalties are right; but look at the slope again: the ½ in front of "
+            "the square is gone in the derivative, so c₁ falls by λ, not by λ/2.":
+                (1, 2, 0.8),
+            "the penalties are right; the weight falls by λ, so it is 1 − 0.4.":
+                (1, 2, 0.4),
+        },
+    ),
+    "3.4": Function(
+        right=_ista_step,
+        arguments=_lasso_step,
+        faults={
+            "the step goes uphill: subtract the slope.":
+                lambda c, x, D, penalty, step: _soft(
+                    c + step * (c @ D - x) @ D.T, step * penalty
+                ),
+            "the threshold is the penalty times the step, as the gradient is.":
+                lambda c, x, D, penalty, step: _soft(
+                    _descended(c, x, D, step), penalty
+                ),
+            "negative weights are cut off; here a weight may have either sign.":
+                lambda c, x, D, penalty, step: np.maximum(
+                    _descended(c, x, D, step) - step * penalty, 0
+                ),
+            "this is a hard threshold: weights that stay must shrink by the threshold "
+            "too.": _hard_step,
+            "the threshold is missing, or is zero.":
+                lambda c, x, D, penalty, step: _descended(c, x, D, step),
+            "the gradient is not scaled by the step.":
+                lambda c, x, D, penalty, step: _soft(
+                    _descended(c, x, D, 1.0), step * penalty
+                ),
+            "the slope is that of the code zero: subtract x from c @ D.":
+                lambda c, x, D, penalty, step: _soft(
+                    c + step * x @ D.T, step * penalty
+                ),
+        },
+    ),
+    "3.5": Function(
+        right=_mod,
+        arguments=_codes,
+        faults={
+            "the atoms are right, but the weights must take up their lengths, so that "
+            "C @ D stays the same.": _mod_without_rescaling,
+            "the atoms are right, but the weights go the wrong way: what an atom is "
+            "divided by, its column of C is multiplied with.": _mod_divided_twice,
+            "these atoms are the best, but not of unit length.": _mod_long,
+            "atoms are rows; here the columns have been brought to unit length.":
+                _mod_columns,
+            "C.T @ X is not yet the solution: atoms are used together, so divide by "
+            "C.T @ C, or let np.linalg.lstsq do it.": _mod_step,
+            "each atom has its own length; here all are divided by one number.":
+                _mod_whole,
+        },
+    ),
+    "3.6": Function(
+        right=_average,
+        arguments=_overlapping,
+        faults={
+            "this is the sum: divide by the number of patches over each pixel.":
+                lambda patches, step: _summed(patches, step)[0],
+            "near the border fewer patches overlap: count them for each pixel.":
+                _average_by_most,
+            "where patches overlap only the last one is left: add them up.":
+                _last_wins,
+            "the mean of what is there and the next patch weighs the last one most: "
+            "add all up, then divide once.": _halved,
+            "each patch is transposed.":
+                lambda patches, step: _average(patches.swapaxes(2, 3), step),
+        },
+    ),
+}  # fmt: skip
