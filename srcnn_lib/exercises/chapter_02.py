@@ -1,0 +1,205 @@
+"""Checks of chapter 2, on bicubic interpolation."""
+
+import math
+
+import numpy as np
+
+from srcnn_lib.exercises import Function, Value
+
+
+def _keys(x, a=-0.5):
+    x = np.abs(x)
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
+
+
+_DISTANCES = np.array([4, 1, 2, 5]) / 3
+_FOUR = _keys(_DISTANCES)
+
+
+def _near_branch_only():
+    return 1.5 * _DISTANCES**3 - 2.5 * _DISTANCES**2 + 1
+
+
+def _sizes(generator):
+    """Never a whole ratio: there the sums would be the same in every row."""
+    return int(generator.choice([11, 13, 17])), int(generator.integers(5, 8))
+
+
+def _place(taps, n_in, border):
+    """Input pixels for taps, some beyond the border; -1 where it has none."""
+    if border == "clamp":
+        return taps.clip(0, n_in - 1)
+    if border == "drop":
+        return np.where((taps >= 0) & (taps < n_in), taps, -1)
+    if border == "wrap":
+        return taps % n_in
+    if border == "reflect":  # … c b | a b c: the edge pixel is not repeated
+        taps = taps % (2 * n_in - 2)
+        return np.minimum(taps, 2 * n_in - 2 - taps)
+    taps = taps % (2 * n_in)
+    return np.minimum(taps, 2 * n_in - 1 - taps)
+
+
+def _matrix(
+    n_in, n_out, *, a=-0.5, stretch=None, start=0.5, back=0.5,
+    divide="sum", border="mirror", add=True,
+):  # fmt: skip
+    """The matrix of today's MATLAB, and with one thing wrong, its mistakes."""
+    stretch = min(1.0, n_out / n_in) if stretch is None else stretch
+    width = 4 / stretch
+    u = (np.arange(n_out) + start) * n_in / n_out - back
+    taps = np.floor(u - width / 2)[:, None] + np.arange(math.ceil(width) + 2)
+    weights = _keys(stretch * (u[:, None] - taps), a)
+    columns = _place(taps.astype(int), n_in, border)
+    weights = np.where(columns < 0, 0, weights)
+    if divide == "sum":
+        weights = weights / weights.sum(axis=1, keepdims=True)
+    elif divide == "stretch":
+        weights = weights * stretch
+    matrix = np.zeros((n_out, n_in))
+    for i in range(n_out):
+        for j, weight in zip(columns[i], weights[i], strict=True):
+            if j >= 0:
+                matrix[i, j] = (matrix[i, j] if add else 0) + weight
+    return matrix
+
+
+def _when_enlarging(matrix_of):
+    n_in, n_out = 6, 15
+    try:
+        got = np.asarray(matrix_of(n_in, n_out), dtype=float)
+    except Exception as error:
+        return f"it shrinks right, but to enlarge 6 pixels to 15 it raised {error!r}."
+    if got.shape == (n_out, n_in):
+        if np.allclose(got, _matrix(n_in, n_out)):
+            return None
+        if np.allclose(got, _matrix(n_in, n_out, stretch=n_out / n_in)):
+            return (
+                "it shrinks right, but when enlarging it makes the kernel narrower: "
+                "the stretch is never above 1."
+            )
+    return "it shrinks right, but enlarging 6 pixels to 15 goes wrong."
+
+
+def _rows_of_quarters(n_out, weights):
+    """A matrix (n_out, 2 n_out + 2) with exact products, so that halves occur."""
+    matrix = np.zeros((n_out, 2 * n_out + 2))
+    for i in range(n_out):
+        matrix[i, 2 * i : 2 * i + 4] = weights
+    return matrix
+
+
+def _integer_picture(generator):
+    height, width = generator.integers(4, 7, size=2)
+    R = _rows_of_quarters(int(height), (-0.25, 0.75, 0.75, -0.25))
+    C = _rows_of_quarters(int(width) + 4, (-0.25, 1.0, 0.5, -0.25))
+    shape = (R.shape[1], C.shape[1])
+    img = generator.integers(0, 256, shape)
+    extreme = generator.integers(0, 2, shape) * 255
+    img = np.where(generator.uniform(size=shape) < 0.5, img, extreme)
+    return img.astype(np.uint8), R, C
+
+
+def _half_up(x):
+    return np.floor(x + 0.5)
+
+
+def _limit(x):
+    return np.clip(x, 0, 255)
+
+
+def _two_passes(img, R, C, first, last=None):
+    """`first` on the result of the first pass, `last` on that of the second."""
+    return (last or first)(first(R @ img.astype(float)) @ C.T)
+
+
+def _matlab(x):
+    return _limit(_half_up(x))
+
+
+def _width_first(img, R, C):
+    return _two_passes(img.T, C, R, _matlab).T
+
+
+EXERCISES = {
+    "2.1": Value(
+        right=_FOUR,
+        faults={
+            "these are the right weights in the wrong order: the pixel lies nearer "
+            "to the second of its four neighbours.": _FOUR[::-1],
+            "this is the kernel with a = −0.75, OpenCV's and PyTorch's.":
+                _keys(_DISTANCES, a=-0.75),
+            "these are linear interpolation's weights; the cubic reaches to "
+            "distance 2.": (0, 2 / 3, 1 / 3, 0),
+            "the outer two lie beyond distance 1; there the second line of the "
+            "formula holds.": _near_branch_only,
+            "the outer two are negative.": np.abs(_FOUR),
+            "right in 27ths; but the weights have to sum to one.": 27 * _FOUR,
+        },
+        atol=6e-4,
+        rtol=0,
+    ),
+    "2.2": Function(
+        right=_matrix,
+        arguments=_sizes,
+        property=_when_enlarging,
+        faults={
+            "everything is shifted: output pixel i has its centre at i + ½, not i.":
+                lambda n, m: _matrix(n, m, start=0.0, back=0.0),
+            "everything is shifted by half an input pixel: input pixel j has its "
+            "centre at j + ½, so subtract ½ again.":
+                lambda n, m: _matrix(n, m, back=0.0),
+            "there is no antialiasing: when shrinking, the kernel has to be wider.":
+                lambda n, m: _matrix(n, m, stretch=1.0),
+            "the rows do not sum to one: divide each by its sum.":
+                lambda n, m: _matrix(n, m, divide=""),
+            "the rows sum to one only nearly: divide by the sum itself, not by "
+            "n_in / n_out.": lambda n, m: _matrix(n, m, divide="stretch"),
+            "the border is clamped, as at the time of the paper; mirror it.":
+                lambda n, m: _matrix(n, m, border="clamp"),
+            "the mirror stands half a pixel off: it repeats the edge pixel, so "
+            "pixel −1 is pixel 0.": lambda n, m: _matrix(n, m, border="reflect"),
+            "what lies to the left of pixel 0 is taken from the other end: negative "
+            "indices count from behind.": lambda n, m: _matrix(n, m, border="wrap"),
+            "weights beyond the border are left out; they belong to the pixels in "
+            "the mirror.": lambda n, m: _matrix(n, m, border="drop"),
+            "several weights fall on one pixel near the border: add them up, as the "
+            "last overwrites the others now.":
+                lambda n, m: _matrix(n, m, add=False),
+            "this is the kernel with a = −0.75; MATLAB's is −0.5.":
+                lambda n, m: _matrix(n, m, a=-0.75),
+        },
+    ),
+    "2.3": Function(
+        right=lambda img, R, C: _two_passes(img, R, C, _matlab),
+        arguments=_integer_picture,
+        faults={
+            "it is rounded once, at the end; MATLAB rounds after each pass.":
+                lambda img, R, C: _two_passes(img, R, C, lambda x: x, _matlab),
+            "nothing is rounded.":
+                lambda img, R, C: _two_passes(img, R, C, lambda x: x),
+            "the result stays within 0 and 255, but is not rounded.":
+                lambda img, R, C: _two_passes(img, R, C, _limit),
+            "the width comes first here; MATLAB begins with the height.":
+                _width_first,
+            "np.round takes halves to the even neighbour, 2.5 to 2; MATLAB takes "
+            "them up.": lambda img, R, C: _two_passes(
+                img, R, C, lambda x: _limit(np.round(x))
+            ),
+            "decimals are cut off, not rounded.":
+                lambda img, R, C: _two_passes(
+                    img, R, C, lambda x: np.floor(_limit(x))
+                ),
+            "values below 0 or above 255 wrap around: clip them before they become "
+            "uint8.":
+                lambda img, R, C: _two_passes(img, R, C, lambda x: _half_up(x) % 256),
+            "after the first pass the values are rounded but not clipped to 0…255; a "
+            "uint8 picture can't hold them.":
+                lambda img, R, C: _two_passes(img, R, C, _half_up, _matlab),
+            "the values are rounded but not clipped to 0…255.":
+                lambda img, R, C: _two_passes(img, R, C, _half_up),
+        },
+    ),
+}  # fmt: skip
