@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from srcnn_lib.exercises import Function
+from srcnn_lib.exercises import Function, Value
 
 
 def _pictures(generator):
     shape = tuple(generator.integers(12, 24, size=2))
     hr_255 = generator.uniform(0, 255, shape)
-    sr_255 = hr_255 + generator.normal(0, 9, shape)
+    sr_255 = hr_255 + generator.normal(0, 9, shape) + 3
     return hr_255, sr_255, int(generator.integers(2, 5))
 
 
@@ -18,6 +18,57 @@ def _psnr(hr_255, sr_255, crop, peak=255.0):
     return 10 * np.log10(peak**2 / mse)
 
 
+def _absolute(hr_255, sr_255, crop):
+    inner = (slice(crop, -crop),) * 2
+    return 20 * np.log10(255 / np.mean(np.abs(hr_255 - sr_255)[inner]))
+
+
+def _spread(hr_255, sr_255, crop):
+    inner = (slice(crop, -crop),) * 2
+    return 20 * np.log10(255 / np.std((hr_255 - sr_255)[inner]))
+
+
+def _one_side(hr_255, sr_255, crop):
+    return _psnr(hr_255[crop:, crop:], sr_255[crop:, crop:], 0)
+
+
+STUDIO = np.array([65.481, 128.553, 24.966])
+FULL = np.array([0.299, 0.587, 0.114])
+
+
+def _colours(generator):
+    height, width = generator.integers(5, 9, size=2)
+    return (generator.uniform(0, 255, (height, width + 3, 3)),)
+
+
+def _luma(rgb_255, weights=STUDIO, offset=16):
+    return rgb_255 @ weights / 255 + offset
+
+
+def _patches(generator):
+    size, small = int(generator.integers(8, 12)), int(generator.integers(3, 5))
+    R = generator.normal(size=(small, size))
+    P = np.linalg.pinv(R) @ R
+    return generator.normal(size=(size, size)), generator.normal(size=(size, size)), P
+
+
+def _seen(patch, P):
+    return P @ patch @ P.T
+
+
+def _uneven(generator):
+    scale = int(generator.integers(2, 5))
+    rest = generator.integers(1, scale, size=2)
+    height, width = scale * generator.integers(4, 7, size=2) + rest
+    shape = (int(height), int(width) + 2 * scale, 3)
+    return generator.uniform(0, 255, shape), scale
+
+
+def _cut(img, scale):
+    height, width = img.shape[:2]
+    return img[: height - height % scale, : width - width % scale]
+
+
 EXERCISES = {
     "1.1": Function(
         right=_psnr,
@@ -25,11 +76,96 @@ EXERCISES = {
         faults={
             "you forgot the border crop: your value equals the uncropped one.":
                 lambda hr, sr, crop: _psnr(hr, sr, 0),
+            "crop all four borders, not only the first rows and columns.":
+                _one_side,
             "the peak is 255, as the grey levels here go from 0 to 255.":
                 lambda hr, sr, crop: _psnr(hr, sr, crop, peak=1.0),
-            "PSNR has the mean of the squares, not their root: 10 log₁₀, or 20 "
-            "log₁₀ of the root.":
+            "10 log₁₀ of a ratio of squares, or 20 log₁₀ of its root; yours has 20 "
+            "and the squares.":
                 lambda hr, sr, crop: 2 * _psnr(hr, sr, crop),
+            "a PSNR rises when the error falls: your ratio is upside down.":
+                lambda hr, sr, crop: -_psnr(hr, sr, crop),
+            "the logarithm is to base 10; yours is the natural one.":
+                lambda hr, sr, crop: _psnr(hr, sr, crop) * np.log(10),
+            "PSNR rests on the mean of the squares; yours is the mean of the "
+            "absolute errors.": _absolute,
+            "your error has its mean taken off: a picture that is too bright "
+            "everywhere would go unpunished.": _spread,
+        },
+    ),
+    "1.2": Function(
+        right=_luma,
+        arguments=_colours,
+        faults={
+            "that is full range, 0…255, as JPEG has it; the paper's luma is in "
+            "studio range, 16…235.": lambda rgb: rgb @ FULL,
+            "the offset is missing: black is 16 in studio range.":
+                lambda rgb: _luma(rgb, offset=0),
+            "your channels are in the order B, G, R, as OpenCV reads them.":
+                lambda rgb: _luma(rgb[..., ::-1]),
+            "the weights are for colours in 0…1: divide by 255 first.":
+                lambda rgb: rgb @ STUDIO + 16,
+            "a mean of the three channels is not luma: green counts most.":
+                lambda rgb: rgb.mean(axis=-1),
+            "one weight is wrong by a digit: red has 65.481, which is 65.738 in "
+            "units of 1/256.":
+                lambda rgb: _luma(rgb, STUDIO - [255 / 256, 0, 0]),
+        },
+        atol=1e-3,
+    ),
+    "1.3": Function(
+        right=lambda first, second, P: _seen(first, P) + second - _seen(second, P),
+        arguments=_patches,
+        faults={
+            "that is the first patch again: the detail has to come from the second.":
+                lambda first, second, P: first,
+            "that shrinks to what the second patch shrinks to: exchange the two.":
+                lambda first, second, P: _seen(second, P) + first - _seen(first, P),
+            "the second patch brings along what shrinking sees of it; take that off.":
+                lambda first, second, P: _seen(first, P) + second,
+            "what shrinking sees of the first is counted twice: keep P first Pᵀ "
+            "alone, not the first patch.":
+                lambda first, second, P: first + second - _seen(second, P),
+            "shrinking works on rows and on columns: P stands on the left, and its "
+            "transpose on the right.":
+                lambda first, second, P: P @ first + second - P @ second,
+            "this has no detail at all; add that of the second patch.":
+                lambda first, second, P: _seen(first, P),
+        },
+    ),
+    "1.4": Value(
+        right=lambda: 10 * np.log10(4),
+        faults={
+            "the error falls to half, its square to a quarter: 10 log₁₀ takes the "
+            "squares.": lambda: 10 * np.log10(2),
+            "the error falls to half and not to a quarter: it is the variance that "
+            "is divided by four.": lambda: 20 * np.log10(4),
+            "PSNR rises when noise is averaged away.": lambda: -10 * np.log10(4),
+            "that is the factor; what is asked is decibels.": 4,
+        },
+        atol=0.03,
+    ),
+    "1.5": Function(
+        right=_cut,
+        arguments=_uneven,
+        faults={
+            "the rows and columns have to go at the bottom and at the right; yours "
+            "go at the top and left, so the grids don't line up.":
+                lambda img, s: img[img.shape[0] % s :, img.shape[1] % s :],
+            "the columns are cut too, not only the rows.":
+                lambda img, s: img[: img.shape[0] - img.shape[0] % s],
+            "the rows are cut too, not only the columns.":
+                lambda img, s: img[:, : img.shape[1] - img.shape[1] % s],
+            "that is the size of the small picture: cut, don't shrink.":
+                lambda img, s: img[: img.shape[0] // s, : img.shape[1] // s],
+            "more was cut than necessary: the remainder of each side, not a whole "
+            "scale.": lambda img, s: img[:-s, :-s],
+            "cut the picture; yours is filled up to the next multiple.":
+                lambda img, s: np.pad(
+                    img,
+                    [(0, -img.shape[0] % s), (0, -img.shape[1] % s), (0, 0)],
+                    mode="edge",
+                ),
         },
     ),
 }  # fmt: skip

@@ -17,13 +17,129 @@ def uncropped(hr_255, sr_255, crop):
     return 10 * np.log10(255**2 / ((hr_255 - sr_255) ** 2).mean())
 
 
+def half_cropped(hr_255, sr_255, crop):
+    error = hr_255[crop:, crop:] - sr_255[crop:, crop:]
+    return 10 * np.log10(255**2 / (error**2).mean())
+
+
+def mean_absolute(hr_255, sr_255, crop):
+    error = np.abs(hr_255 - sr_255)[crop:-crop, crop:-crop]
+    return 10 * np.log10(255**2 / error.mean() ** 2)
+
+
+def variance(hr_255, sr_255, crop):
+    error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
+    return 10 * np.log10(255**2 / error.var())
+
+
+def natural(hr_255, sr_255, crop):
+    error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
+    return 10 * np.log(255**2 / (error**2).mean())
+
+
+def luma(rgb_255):
+    red, green, blue = np.moveaxis(rgb_255 / 255, -1, 0)
+    return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
+
+
+def copied_luma(rgb_255):
+    red, green, blue = np.moveaxis(rgb_255, -1, 0)
+    return 16 + (64.738 * red + 129.057 * green + 25.064 * blue) / 256
+
+
+def bgr_luma(rgb_255):
+    blue, green, red = np.moveaxis(rgb_255 / 255, -1, 0)
+    return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
+
+
+def jpeg_luma(rgb_255):
+    return 0.299 * rgb_255[..., 0] + 0.587 * rgb_255[..., 1] + 0.114 * rgb_255[..., 2]
+
+
+def unscaled_luma(rgb_255):
+    red, green, blue = np.moveaxis(rgb_255, -1, 0)
+    return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
+
+
+def other_hr(first, second, P):
+    difference = first - second
+    return second + P @ difference @ P.T
+
+
+def modcrop(img, scale):
+    height = img.shape[0] // scale * scale
+    width = img.shape[1] // scale * scale
+    return img[:height, :width]
+
+
+def from_the_start(img, scale):
+    height = img.shape[0] // scale * scale
+    width = img.shape[1] // scale * scale
+    return img[-height:, -width:]
+
+
+def filled_up(img, scale):
+    height = math.ceil(img.shape[0] / scale) * scale
+    width = math.ceil(img.shape[1] / scale) * scale
+    rows = np.minimum(np.arange(height), img.shape[0] - 1)
+    columns = np.minimum(np.arange(width), img.shape[1] - 1)
+    return img[rows][:, columns]
+
+
 ANSWERS = {
     "1.1": (
         psnr,
         {
             "you forgot the border crop": uncropped,
+            "all four borders": half_cropped,
             "the peak is 255": lambda h, s, c: psnr(h, s, c) - 20 * math.log10(255),
-            "mean of the squares": lambda h, s, c: 2 * psnr(h, s, c),
+            "yours has 20 and the squares": lambda h, s, c: 2 * psnr(h, s, c),
+            "upside down": lambda h, s, c: -psnr(h, s, c),
+            "yours is the natural one": natural,
+            "the absolute errors": mean_absolute,
+            "its mean taken off": variance,
+        },
+    ),
+    "1.2": (
+        luma,
+        {
+            "that is full range": jpeg_luma,
+            "the offset is missing": lambda rgb: luma(rgb) - 16,
+            "in the order B, G, R": bgr_luma,
+            "divide by 255 first": unscaled_luma,
+            "green counts most": lambda rgb: rgb.sum(axis=2) / 3,
+            "wrong by a digit": copied_luma,
+        },
+    ),
+    "1.3": (
+        other_hr,
+        {
+            "the first patch again": lambda first, second, P: first.copy(),
+            "exchange the two": lambda first, second, P: other_hr(second, first, P),
+            "take that off": lambda first, second, P: second + P @ first @ P.T,
+            "counted twice": lambda f, s, P: f + (s - P @ s @ P.T),
+            "its transpose on the right": lambda f, s, P: s + P @ (f - s),
+            "no detail at all": lambda first, second, P: P @ (first @ P.T),
+        },
+    ),
+    "1.4": (
+        6.02,
+        {
+            "its square to a quarter": 3.01,
+            "half and not to a quarter": 12.04,
+            "PSNR rises": -6.02,
+            "what is asked is decibels": 4.0,
+        },
+    ),
+    "1.5": (
+        modcrop,
+        {
+            "at the bottom and at the right": from_the_start,
+            "not only the rows": lambda img, s: img[: len(img) // s * s],
+            "not only the columns": lambda img, s: img[:, : img.shape[1] // s * s],
+            "cut, don't shrink": lambda i, s: i[: len(i) // s, : i.shape[1] // s],
+            "more was cut than necessary": lambda img, s: img[:-s, :-s],
+            "filled up to the next multiple": filled_up,
         },
     ),
 }
