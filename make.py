@@ -208,7 +208,7 @@ def pdf():
     data()
     if jupyter_book("--builder", "singlehtml"):
         raise Stop("The book was not built: the message above names the page and why.")
-    if run(PYTHON, "tools/pdf.py", SINGLE / "index.html", PDF):
+    if run(PYTHON, "tools/pdf.py", SINGLE, PDF):
         raise Stop("The PDF was not made: see the message above.")
 
 

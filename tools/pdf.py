@@ -1,6 +1,6 @@
 """The book on one page, printed by Chromium to one PDF: ``make pdf``.
 
-    python tools/pdf.py _build/singlehtml/index.html book.pdf
+    python tools/pdf.py _build/singlehtml book.pdf
 
 Contents with page numbers come first, bookmarks at the side; what folds is
 unfolded and what moves stands still.  It is printed twice: the first time tells
@@ -23,13 +23,14 @@ STYLE = """
 html { font-size: 13px; }
 .bd-header, .bd-sidebar, .bd-sidebar-secondary, .bd-header-article, footer,
 .prev-next-footer, .bd-header-announcement, .headerlink, .copybtn, .skip-link,
-#pst-skip-link, .toctree-wrapper.compound > ul, dialog, .srcnn-live,
+#pst-skip-link, #pst-back-to-top, .search-button__wrapper, .bd-search,
+#jb-print-docs-body, .onlyprint, .toctree-wrapper.compound > ul, dialog, .srcnn-live,
 img[alt="Open in Colab"] { display: none !important; }
 .bd-main, .bd-content, .bd-article-container, .bd-container,
 .bd-container__inner { display: block !important; max-width: none !important;
   width: auto !important; padding: 0 !important; margin: 0 !important; }
 pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
-figure, img, pre, tr, .admonition-title { break-inside: avoid; }
+figure, img, pre, tr, .cell_input, div.highlight, .admonition-title { break-inside: avoid; }
 h1, h2, h3, h4 { break-after: avoid; }
 section.pdf-chapter { break-before: page; }
 table { font-size: 85%; }
@@ -52,7 +53,9 @@ PREPARE = """() => {
     return copy.textContent.replace(/\\s+/g, ' ').trim(); };
   const contents = document.createElement('nav');
   contents.className = 'pdf-contents';
-  contents.innerHTML = '<p style="font-size: 1.8rem">Contents</p>';
+  contents.innerHTML = '<p style="font-size: 2.6rem; margin: 4rem 0"></p>' +
+    '<p style="font-size: 1.8rem">Contents</p>';
+  contents.firstChild.textContent = document.title;
   const found = [];
   const add = (section, kind) => {
     const heading = section.querySelector(':scope > h1, :scope > h2, :scope > h3');
@@ -153,10 +156,13 @@ def write(page_file: Path, pdf: Path) -> list[int | None]:
 def main() -> None:
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    source, pdf = map(Path, sys.argv[1:])
+    folder, pdf = map(Path, sys.argv[1:])
+    source = folder / "book" / "index.html"
     if not source.exists():
         sys.exit(f"{source} is not there; run: make pdf")
-    found = write(source, pdf)
+    # The builder's links are relative to the top, whatever folder the page is in.
+    at_the_top = shutil.copyfile(source, folder / "whole.html")
+    found = write(at_the_top, pdf)
     count = len(PdfReader(pdf).pages)
     size = pdf.stat().st_size / 1e6
     print(f"{pdf}: {count} pages, {len(found)} headings in the contents, {size:.1f} MB")
