@@ -30,7 +30,8 @@ img[alt="Open in Colab"] { display: none !important; }
 .bd-container__inner { display: block !important; max-width: none !important;
   width: auto !important; padding: 0 !important; margin: 0 !important; }
 pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
-figure, img, pre, tr, .cell_input, div.highlight, .admonition-title { break-inside: avoid; }
+figure, img, pre, tr, .cell_input, div.highlight, .admonition-title {
+  break-inside: avoid; }
 h1, h2, h3, h4 { break-after: avoid; }
 section.pdf-chapter { break-before: page; }
 table { font-size: 85%; }
