@@ -113,10 +113,12 @@ def test_in_colab_the_cell_fetches_the_book(notebook, run_cell):
     assert f"from {clone / 'srcnn_lib'}" in said
     assert "heavy []" in said
     assert "GPU" in said
-    asked = run_cell.pip_log.read_text()
-    assert asked.count("install") == 1
-    requested = asked.split("--constraint")[1].split()[1:]
-    assert [r.partition(">=")[0] for r in requested] == ["pooch"]
+    # Once for each run of the cell, as the stand-in for pip installs nothing.
+    asked = run_cell.pip_log.read_text().splitlines()
+    assert len(asked) == 2
+    for line in asked:
+        requested = line.split("--constraint")[1].split()[1:]
+        assert [r.partition(">=")[0] for r in requested] == ["pooch"]
 
     # After a restart of the kernel the clone is used again, as it is.
     (clone / "mine.txt").write_text("kept")

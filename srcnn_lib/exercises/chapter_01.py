@@ -69,6 +69,15 @@ def _cut(img, scale):
     return img[: height - height % scale, : width - width % scale]
 
 
+def _keeps_multiples(answer):
+    img = np.ones((6, 9, 3))
+    if np.shape(answer(img, 3)) != img.shape:
+        return (
+            "a picture that is a multiple already must stay whole; `[:-0]` leaves "
+            "nothing."
+        )
+
+
 EXERCISES = {
     "1.1": Function(
         right=_psnr,
@@ -167,5 +176,6 @@ EXERCISES = {
                     mode="edge",
                 ),
         },
+        property=_keeps_multiples,
     ),
 }  # fmt: skip

@@ -140,6 +140,7 @@ ANSWERS = {
             "cut, don't shrink": lambda i, s: i[: len(i) // s, : i.shape[1] // s],
             "more was cut than necessary": lambda img, s: img[:-s, :-s],
             "filled up to the next multiple": filled_up,
+            "must stay whole": lambda i, s: i[: -(len(i) % s), : -(i.shape[1] % s)],
         },
     ),
 }
