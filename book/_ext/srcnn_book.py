@@ -44,6 +44,10 @@ MENDED = {
 }
 
 
+#: Two megabytes that a page without mathematics needn't load.
+MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
+
+
 def cache_key() -> str:
     """Hash of the library, the recorded data, the data at hand and the versions."""
     key = hashlib.sha256()
@@ -89,7 +93,7 @@ def finish(app, exception):
     srcnn_live.write(Path(app.outdir) / "_static" / "live")
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        mended = text
+        mended = text if 'class="math' in text else re.sub(MATHJAX, "", text)
         for pattern, replacement in MENDED.items():
             mended = re.sub(pattern, replacement, mended)
         if mended != text:

@@ -86,7 +86,8 @@ def _verified(app, pagename: str) -> str:
 def write(app) -> None:
     """Write sitemap.xml, 404.html and the preview."""
     folder, base = Path(app.outdir), app.config.html_baseurl
-    docs = sorted(app.env.found_docs, key=lambda name: (name != "index", name))
+    root = app.config.root_doc
+    docs = sorted(app.env.found_docs, key=lambda name: (name != root, name))
     pages = [name for name in docs if (folder / f"{name}.html").exists()]
     places = "".join(
         f"  <url><loc>{html.escape(base + name)}.html</loc></url>\n" for name in pages
