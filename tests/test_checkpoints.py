@@ -1,5 +1,6 @@
 """Weights in and out of files: ours, the authors', ONNX, JSON."""
 
+import contextlib
 import hashlib
 import json
 import pickle
@@ -168,21 +169,20 @@ def test_names_and_where_they_lie(saved, monkeypatch):
 # A write that fails --------------------------------------------------------
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
     """No file may grow beyond 64 bytes: writing fails as on a full disk."""
     resource = pytest.importorskip("resource", reason="needs POSIX limits")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
-
-    yield fill
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        yield
+    finally:  # before the tests' own report goes on, to a file perhaps
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "onnx", "json"])
-def test_a_failing_write_leaves_the_old_file(saved, full_disk, kind):
+def test_a_failing_write_leaves_the_old_file(saved, kind):
     if kind == "onnx":
         pytest.importorskip("onnx", reason="needs the package onnx")
     write = {
@@ -194,8 +194,7 @@ def test_a_failing_write_leaves_the_old_file(saved, full_disk, kind):
     if kind == "onnx":
         target.write_bytes(b"old")
     before = {p: p.read_bytes() for p in saved.parent.iterdir()}
-    full_disk()
-    with pytest.raises(OSError) as caught:
+    with full_disk(), pytest.raises(OSError) as caught:
         write(network((9, 1, 5), seed=2), target)
     assert {p: p.read_bytes() for p in saved.parent.iterdir()} == before
     text = str(caught.value)

@@ -235,8 +235,28 @@ def test_page_says_what_it_is_and_when_it_ran(seen):
     assert content("property='og:title'")
     assert content("property='og:image'").endswith("_static/preview.png")
     assert seen.evaluate("document.documentElement.lang") == "en"
+    owner_and_name = repository()["url"].partition("github.com/")[2]
+    buttons = seen.locator(".dropdown-launch-buttons a").evaluate_all(
+        "found => found.map(a => a.href)"
+    )
+    if seen.locator("div.cell").count():  # a page with code
+        for host in ("colab.research.google.com", "mybinder.org"):
+            assert any(host in b and f"/{owner_and_name}/" in b for b in buttons)
     said = seen.locator(".verified").inner_text()
     assert re.search(r"on 20\d\d-\d\d-\d\d with Python 3\.\d+\.\d+, PyTorch \d", said)
+
+
+def test_terms_are_linked_where_they_are_first_used(seen):
+    links = seen.locator("article a:has(> .std-term)").evaluate_all(
+        "found => found.map(a => [a.hash, a.textContent])"
+    )
+    if seen.url.endswith("E_paper_map.html"):  # there by hand
+        return
+    assert len({place for place, _ in links}) == len(links)
+    assert len(links) >= 3, "a page uses some of the field's terms"
+    for place, text in links:
+        term = place.removeprefix("#term-").replace("-", " ").lower()
+        assert text.replace("-", " ").lower()[:-3] in term
 
 
 def test_no_page_is_missing_from_the_sitemap():

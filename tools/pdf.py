@@ -13,11 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
+from tools import browser
+
 STYLE = """
 @page { size: A4; margin: 18mm 16mm 18mm 16mm; }
 html { font-size: 13px; }
@@ -113,13 +116,14 @@ def pages_of(headings: list[str], pdf: Path) -> list[int | None]:
 
 def write(page_file: Path, pdf: Path) -> list[int | None]:
     """Print a book on one page; the pages of the contents' headings."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        sys.exit(f"A PDF needs one of: {', '.join(BROWSERS)}")
+    if browser.PROGRAM is None:
+        sys.exit(f"A PDF {browser.NEEDED}")
     pdf.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            Path(folder, "profile"), executable_path=browser, args=FLAGS
+            Path(folder, "profile"),
+            executable_path=browser.PROGRAM,
+            args=browser.FLAGS,
         )
         page = context.new_page()
         page.emulate_media(media="print", color_scheme="light", reduced_motion="reduce")

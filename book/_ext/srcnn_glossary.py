@@ -1,0 +1,94 @@
+"""Terms of appendix E's glossary, linked where a page first uses them."""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+
+GLOSSARY = Path(__file__).resolve().parents[1] / "E_paper_map.md"
+#: Words with a second, everyday meaning: what has to stand before them.
+ONLY_AFTER = {"scale": r"(?:(?<=the )|(?<=each )|(?<=every )|(?<=any )|(?<=their ))"}
+#: Where a word is not a use of it, or can't be a link.
+APART = (
+    nodes.title,
+    nodes.rubric,
+    nodes.caption,
+    nodes.literal,
+    nodes.literal_block,
+    nodes.math,
+    nodes.math_block,
+    nodes.raw,
+    nodes.reference,
+    addnodes.pending_xref,
+)
+
+
+def terms() -> list[str]:
+    """The terms that the glossary explains, as it writes them."""
+    text = GLOSSARY.read_text(encoding="utf-8").partition("```{glossary}\n")[2]
+    return re.findall(r"^(\w.*)\n  ", text.partition("```")[0], re.MULTILINE)
+
+
+def pattern(term: str) -> re.Pattern:
+    """What finds a term in a text: its plural too, and at a sentence's start."""
+    words = re.escape(term).replace(r"\ ", r"\s+")
+    if term.islower():
+        words = f"[{term[0]}{term[0].upper()}]{words[1:]}"
+    words = f"{words[:-1]}(?:y|ies)" if term.endswith("y") else f"{words}s?"
+    return re.compile(rf"(?<![\w-]){ONLY_AFTER.get(term, '')}{words}(?![\w-])")
+
+
+def link(app, doctree) -> None:
+    """For Sphinx, on ``doctree-read``."""
+    document = app.env.docname
+    app.env.note_dependency(str(GLOSSARY))
+    if Path(app.env.doc2path(document)) == GLOSSARY:
+        return
+    waiting = {term: pattern(term) for term in terms()}
+    for node in list(doctree.findall(nodes.Text)):
+        if _is_prose(node):
+            _link_in(node, waiting, document)
+
+
+def _is_prose(node: nodes.Text) -> bool:
+    paragraph, parent = False, node.parent
+    while parent is not None:
+        if isinstance(parent, APART) or parent.get("nb_element") == "cell_code":
+            return False
+        paragraph = paragraph or isinstance(parent, nodes.paragraph)
+        parent = parent.parent
+    return paragraph
+
+
+def _link_in(node: nodes.Text, waiting: dict[str, re.Pattern], document: str) -> None:
+    """Replace the first use of each waiting term, and wait for it no more."""
+    found = sorted(
+        (match.start(), match.end(), term)
+        for term, words in waiting.items()
+        if (match := words.search(str(node)))
+    )
+    text, at, parts = str(node), 0, []
+    for start, end, term in found:
+        if start < at:
+            continue  # inside another term
+        waiting.pop(term)
+        reference = addnodes.pending_xref(
+            "",
+            nodes.inline("", text[start:end], classes=["std", "std-term"]),
+            refdomain="std",
+            reftype="term",
+            reftarget=term,
+            refdoc=document,
+            refexplicit=True,
+            refwarn=True,
+        )
+        parts += [nodes.Text(text[at:start]), reference]
+        at = end
+    if parts:
+        node.parent.replace(node, [*parts, nodes.Text(text[at:])])
+
+
+def setup(app):
+    app.connect("doctree-read", link)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,16 @@
+"""Chromium, which opens the rendered book: for the PDF, benchmarks and tests."""
+
+import shutil
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+#: Where it is, or None.
+PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
+NEEDED = f"needs one of: {', '.join(NAMES)}"
