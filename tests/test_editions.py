@@ -49,9 +49,7 @@ def small_page() -> nbformat.NotebookNode:
         new_markdown_cell(title + "\nSee {cite:p}`dong2014learning`."),
         new_code_cell("import numpy as np\n\nfrom srcnn_lib import exercises"),
         new_markdown_cell("## Exercises\n\nWrite in the stub."),
-        tagged(
-            new_markdown_cell(f"### 1.1 PSNR\n\n{first}\n\nWrite it."), "exercise"
-        ),
+        tagged(new_markdown_cell(f"### 1.1 PSNR\n\n{first}\n\nWrite it."), "exercise"),
         tagged(new_code_cell(stub), "stub"),
         tagged(new_code_cell(check), "check"),
         tagged(box("Hint", "Crop first, then take the mean."), "hint"),
@@ -107,6 +105,7 @@ def test_nothing_of_a_solution_is_in_the_student_edition(master):
     assert not any(cell.get("outputs") for cell in given.cells)
     assert '"solution"' not in re.findall(r'"tags": \[[^\]]*\]', text)
     assert "colab.research.google.com" not in flat, "leads to the solutions"
+    assert not re.search(r"solutions\s+fold\s+out", text)
 
 
 def test_student_edition_is_the_page_minus_its_hidden_cells(master):

@@ -7,7 +7,6 @@ import base64
 import gzip
 import os
 import re
-import shutil
 import urllib.parse
 from pathlib import Path
 
@@ -20,19 +19,10 @@ from playwright.sync_api import sync_playwright
 
 from srcnn_lib import checkpoints, cli, datasets, evaluation, images, methods
 from srcnn_lib.methods.srcnn import SRCNNMethod
+from tools.browser import FLAGS, NEEDED, PROGRAM
 from tools.notebooks import BOOK, ROOT, repository
 
 HTML = ROOT / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -55,8 +45,8 @@ def pages() -> list[str]:
     return [toc["root"], *chapters]
 
 
-if BROWSER is None:
-    pytest.skip(f"needs one of: {', '.join(BROWSERS)}", allow_module_level=True)
+if PROGRAM is None:
+    pytest.skip(NEEDED, allow_module_level=True)
 if reason := why_not():
     if os.environ.get("SRCNN_SITE") == "required":
         raise RuntimeError(reason)
@@ -68,7 +58,7 @@ def browser(tmp_path_factory):
     profile = tmp_path_factory.mktemp("profile")
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=BROWSER, headless=True, args=FLAGS, viewport=DESK
+            profile, executable_path=PROGRAM, headless=True, args=FLAGS, viewport=DESK
         )
         yield context
         context.close()

@@ -10,22 +10,13 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tools import editions, slides
+from tools.browser import FLAGS, NEEDED, PROGRAM
 
 FOLDER = editions.OUT / "slides"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SMALLEST = 0.7  # of the type's size, where a slide holds much
 
-if BROWSER is None:
-    pytest.skip(f"needs one of: {', '.join(BROWSERS)}", allow_module_level=True)
+if PROGRAM is None:
+    pytest.skip(NEEDED, allow_module_level=True)
 if not (FOLDER / "index.html").exists():
     pytest.skip("the decks are not built; run: make slides", allow_module_level=True)
 
@@ -54,7 +45,7 @@ MEASURE = """() => {
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        found = playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
         yield found
         found.close()
 

@@ -45,6 +45,7 @@ Answer in the cells that say "yours", run them, then run the check below each.
 """
 ANSWER = "*Your answer to {number}:*\n\n"
 LAB = "# Your code for {number}, if you need any.\n"
+FOLDED = "Hints and solutions fold out."  # students fold out hints
 QUIZ = "Each answer says, on a click, whether it is right and why."
 
 
@@ -116,6 +117,7 @@ def student(notebook) -> nbformat.NotebookNode:
         if is_hidden(cell):
             continue
         kept.append(cell)
+        cell.source = cell.source.replace(FOLDED, "Hints fold out.")
         part, exercise = course.part(cell), by_cell.get(cell.id)
         if part == "exercise" and "check" not in exercise.parts:
             kept += answer_cells(exercise)
