@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -14,9 +13,8 @@ from playwright.sync_api import sync_playwright
 
 from srcnn_lib import widgets
 from tools import notebooks
+from tools.browser import FLAGS, NEEDED, PROGRAM
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 ADDRESS = r"data:image/png;base64,([A-Za-z0-9+/=]+)"
 
 
@@ -32,17 +30,17 @@ def three(pictures, **options):
 
 
 def test_every_frame_is_in_the_page_pixel_for_pixel(pictures):
-    page = three(pictures)._repr_html_()
+    page = three(pictures).page
     found = re.findall(ADDRESS, page)
     assert len(found) == 1 + len(pictures)  # one is shown, all are held
     assert found[0] == found[-1]  # it starts at the last
     for text, picture in zip(found[1:], pictures.values()):
         shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
-        assert np.array_equal(shown, (255 * picture).round())
+        assert np.array_equal(shown, (255 * picture + 0.5).astype(int))
 
 
 def test_it_asks_no_server_and_escapes_what_it_is_given(pictures):
-    page = three(pictures)._repr_html_()
+    page = three(pictures).page
     assert "http" not in page
     assert "Noise &amp; more." in page and "step 2 &lt;now&gt;" in page
     assert "<now>" not in page
@@ -54,7 +52,7 @@ def test_figures_may_be_frames():
     for k in range(2):
         figures[k], axes = plt.subplots(figsize=(2, 1))
         axes.plot([0, k])
-    assert len(re.findall(ADDRESS, three(figures, start=0)._repr_html_())) == 3
+    assert len(re.findall(ADDRESS, three(figures, start=0).page)) == 3
     plt.close("all")
 
 
@@ -72,18 +70,17 @@ def test_two_alike_on_a_page_have_different_names(pictures):
 
 def test_a_stored_page_keeps_its_text_but_not_its_pictures(pictures):
     shown = three(pictures)
-    data = {"text/html": shown._repr_html_(), "text/plain": repr(shown)}
+    data = {"text/html": shown.page, "text/plain": repr(shown)}
     (kept,) = notebooks.stored([new_output("display_data", data)])
     assert kept.data == {"text/plain": repr(shown)}
 
 
 @pytest.fixture(scope="module")
 def browser():
-    if BROWSER is None:
-        pytest.skip(f"needs one of: {', '.join(BROWSERS)}")
+    if PROGRAM is None:
+        pytest.skip(NEEDED)
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=flags)
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
         yield browser
         browser.close()
 

@@ -108,8 +108,8 @@ def stored(outputs: list) -> list:
         elif output.output_type == "error":
             output.traceback = [f"{output.ename}: {output.evalue}"]
         else:
-            if WIDGET in output.data:
-                continue
+            if WIDGET in output.data and "text/html" not in output.data:
+                continue  # nothing but the widget
             output.metadata = {}
             output.data = {
                 kind: re.sub(r" at 0x[0-9a-f]+", "", text)
@@ -169,6 +169,8 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
 
 def execute(notebook, environment: dict[str, str]) -> nbformat.NotebookNode:
     """Run a page in book/, in a fresh kernel of this Python."""
+    from srcnn_lib import widgets
+
     nb = copy.deepcopy(notebook)
     client = NotebookClient(
         nb,
@@ -176,7 +178,7 @@ def execute(notebook, environment: dict[str, str]) -> nbformat.NotebookNode:
         kernel_name="python3",
         resources={"metadata": {"path": str(BOOK)}},
     )
-    client.execute(env=environment)
+    client.execute(env=environment | {widgets.STATIC: "1"})
     return nb
 
 

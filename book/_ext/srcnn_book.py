@@ -22,7 +22,7 @@ import srcnn_live
 import srcnn_pages
 from sphinx.util.fileutil import copy_asset
 
-from srcnn_lib import datasets, ledger
+from srcnn_lib import datasets, ledger, widgets
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -64,6 +64,7 @@ def cache_key() -> str:
 
 
 def configure(app, config):
+    os.environ[widgets.STATIC] = "1"  # pages without a kernel
     if "SRCNN_DATA" in os.environ:  # pages run in book/, not here
         os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
     cache = CACHES / cache_key()
