@@ -8,10 +8,12 @@ import subprocess
 import zipfile
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from srcnn_lib import widgets
 from tools import course, editions, markdown, notebooks, slides
 
 CHAPTERS = editions.pages_of_the_book()
@@ -328,6 +330,19 @@ def test_a_deck_has_each_part_and_the_whole_text_in_its_notes():
     whole = slides.document("Small", made, "")
     assert not re.search(r'(src|href)="(https?:)?//', whole), "needs the network"
     assert "all depends on the border" not in whole, "a solution"
+
+
+def test_what_moves_on_a_page_stands_on_a_slide():
+    grey = {f"no. {k}": np.full((4, 4), k / 9) for k in range(6)}
+    compared = slides.standing(widgets.compare(grey, caption="A & B").page)
+    assert re.findall("<small>(.*?)</small>", compared) == [
+        "no. 0", "no. 1", "no. 2", "no. 5"
+    ]  # fmt: skip
+    assert compared.count("data:image/png") == slides.ABREAST
+    assert "<figcaption>A &amp; B</figcaption>" in compared
+    moved = slides.standing(widgets.frames(grey, caption="C", alt="d").page)
+    assert moved.count("data:image/png") == 1 and "<script" not in moved
+    assert slides.standing("<p>else</p>") == ""
 
 
 def test_a_deck_without_npm_scrolls_and_says_so(tmp_path, monkeypatch, capsys):

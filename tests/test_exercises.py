@@ -95,6 +95,21 @@ def test_what_no_listed_mistake_explains_is_described():
     assert "not the answer" in shown(lambda hr, sr, crop: 12.5)
     assert "not finite" in shown(lambda hr, sr, crop: np.nan)
     assert "a function to be called" in shown(3.0)
+    step, right = CHECKED["3.4"], ANSWERS["3.4"][0]
+    assert step.right is not right
+
+    def told(change):
+        message = exercises.fault("3.4", lambda *given: change(right(*given)))
+        assert "np." not in message
+        return message
+
+    assert "times what it should be" in told(lambda code: 3 * code)
+    assert "-1 times" in told(lambda code: -code)
+    assert "too large by 0.25, everywhere" in told(lambda code: code + 0.25)
+    assert "compute in float64" in told(lambda code: np.round(code, 5))
+    assert "of the values differ" in told(lambda code: code[::-1])
+    turned = exercises.fault("1.2", lambda rgb: ANSWERS["1.2"][0](rgb).T)
+    assert "transposed" in turned
 
 
 def test_changed_input_is_noticed():

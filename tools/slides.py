@@ -39,6 +39,7 @@ REVEAL_FOLDER = notebooks.ROOT / "_build" / "reveal"
 REVEAL_FILES = ("LICENSE", "dist/reveal.js", "dist/reveal.css", "dist/plugin/notes.js")
 
 LONGEST_CODE = 10  # lines
+ABREAST = 4  # pictures of a comparison on a slide
 LONGEST_TABLE = (14, 8)  # rows, columns
 CHARACTERS = {"alone": 400, "beside": 230, "lead": 170}  # of sentences on one slide
 SKIPPED = ("Summary", "Exercises", "Next", "References")
@@ -345,7 +346,27 @@ def figure(cell) -> str:
                 f'<figure><img src="{source}" alt="{alt}">'
                 f"<figcaption>{inline(caption)}</figcaption></figure>"
             )
+        still = standing(output.get("data", {}).get("text/html", ""))
+        if still:
+            return still
     return ""
+
+
+def standing(moving: str) -> str:
+    """A moving figure as a still: the first pictures of a comparison and the
+    last, side by side; of frames, the one it starts with."""
+    if 'class="srcnn-' not in moving:
+        return ""
+    names = re.findall('<span class="name"[^>]*>(.*?)</span>', moving)
+    pictures = [tag for tag in re.findall("<img [^>]*>", moving) if "data:" in tag]
+    caption = re.search(r"<figcaption>(.*?)(<span|</figcaption>)", moving, re.S)[1]
+    pairs = list(zip(pictures, names or [""]))
+    shown = [*pairs[: ABREAST - 1], pairs[-1]] if len(pairs) > ABREAST else pairs
+    row = "".join(f"<span>{tag}<small>{name}</small></span>" for tag, name in shown)
+    return (
+        f'<figure><div class="abreast">{row}</div>'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def table(cell) -> str:

@@ -12,6 +12,7 @@ so on, and `bug_museum` for appendix B, has a table ``EXERCISES`` from number to
 
 import copy
 import importlib
+import numbers
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -189,12 +190,23 @@ def _difference(got, wanted) -> str:
     got, wanted = _array(got), _array(wanted)
     if got.dtype.kind not in "fc" or wanted.dtype.kind not in "fc":
         return "that is not the answer."
+    if got.ndim == 2 and got.T.shape == wanted.shape and np.allclose(got.T, wanted):
+        return "the result is transposed: its rows should be its columns."
     if got.shape != wanted.shape:
         return f"the result has shape {got.shape}; it should be {wanted.shape}."
     if not np.isfinite(got).all():
         return "the result has values that are not finite."
     if got.ndim == 0:
         return f"{got:.6g} is not the answer."
+    if got.size > 1 and wanted.any():
+        if np.allclose(got, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max()):
+            return "all but right: compute in float64, and round nothing."
+        factor = np.vdot(wanted, got) / np.vdot(wanted, wanted)
+        if factor and np.allclose(got, factor * wanted):
+            return f"the result is {factor:.6g} times what it should be."
+        more = np.mean(got - wanted)
+        if np.allclose(got - more, wanted):
+            return f"the result is too large by {more:.6g}, everywhere."
     apart = np.abs(got - wanted)
     place = np.unravel_index(int(apart.argmax()), apart.shape)
     where = ", ".join(map(str, place))
@@ -211,6 +223,8 @@ def _shapes(arguments: tuple) -> str:
         shape = getattr(argument, "shape", None)
         if shape:
             shown.append("an array of shape (" + ", ".join(map(str, shape)) + ")")
-        elif isinstance(argument, int | float | str):
+        elif isinstance(argument, numbers.Real):
+            shown.append(f"{argument:.6g}")
+        elif isinstance(argument, str):
             shown.append(repr(argument))
     return " and ".join(shown) or "its arguments"

@@ -23,6 +23,15 @@ def _absolute(hr_255, sr_255, crop):
     return 20 * np.log10(255 / np.mean(np.abs(hr_255 - sr_255)[inner]))
 
 
+def _of_sum(hr_255, sr_255, crop):
+    inner = (slice(crop, -crop),) * 2
+    return 10 * np.log10(255**2 / np.sum((hr_255 - sr_255)[inner] ** 2))
+
+
+def _mse(hr_255, sr_255, crop):
+    return np.mean((hr_255 - sr_255)[crop:-crop, crop:-crop] ** 2)
+
+
 def _spread(hr_255, sr_255, crop):
     inner = (slice(crop, -crop),) * 2
     return 20 * np.log10(255 / np.std((hr_255 - sr_255)[inner]))
@@ -32,6 +41,8 @@ def _one_side(hr_255, sr_255, crop):
     return _psnr(hr_255[crop:, crop:], sr_255[crop:, crop:], 0)
 
 
+#: For division by 256, as programs in whole numbers have it.
+STUDIO_256 = np.array([65.738, 129.057, 25.064])
 STUDIO = np.array([65.481, 128.553, 24.966])
 FULL = np.array([0.299, 0.587, 0.114])
 
@@ -89,6 +100,12 @@ EXERCISES = {
                 _one_side,
             "the peak is 255, as the grey levels here go from 0 to 255.":
                 lambda hr, sr, crop: _psnr(hr, sr, crop, peak=1.0),
+            "the error is squared, so the peak is squared too: 255², not 255.":
+                lambda hr, sr, crop: _psnr(hr, sr, crop, peak=255**0.5),
+            "PSNR rests on the mean of the squares; yours is their sum, which grows "
+            "with the picture.": _of_sum,
+            "that is the mean squared error; PSNR is a logarithm of its inverse.":
+                _mse,
             "10 log₁₀ of a ratio of squares, or 20 log₁₀ of its root; yours has 20 "
             "and the squares.":
                 lambda hr, sr, crop: 2 * _psnr(hr, sr, crop),
@@ -116,6 +133,14 @@ EXERCISES = {
                 lambda rgb: rgb @ STUDIO + 16,
             "a mean of the three channels is not luma: green counts most.":
                 lambda rgb: rgb.mean(axis=-1),
+            "65.738 and its like are for division by 256; for 255 it is 65.481.":
+                lambda rgb: _luma(rgb, STUDIO_256),
+            "65.481 and its like are for division by 255; yours divides by 256.":
+                lambda rgb: _luma(rgb, STUDIO * 255 / 256),
+            "round nothing here; the protocol rounds once, at its end.":
+                lambda rgb: np.floor(_luma(rgb) + 0.5),
+            "that cuts off what is behind the point; nothing is rounded here.":
+                lambda rgb: np.floor(_luma(rgb)),
             "one weight is wrong by a digit: red has 65.481, which is 65.738 in "
             "units of 1/256.":
                 lambda rgb: _luma(rgb, STUDIO - [255 / 256, 0, 0]),

@@ -250,6 +250,19 @@ EXERCISES = {
                 lambda c, x, D, penalty, step: _soft(
                     _descended(c, x, D, 1.0), step * penalty
                 ),
+            "the ½ in front of the square takes the 2 of its derivative: the slope has "
+            "no factor 2.":
+                lambda c, x, D, penalty, step: _soft(
+                    _descended(c, x, D, 2 * step), step * penalty
+                ),
+            "the threshold comes after the step down the slope; yours comes first.":
+                lambda c, x, D, penalty, step: _descended(
+                    _soft(c, step * penalty), x, D, step
+                ),
+            "the slope is right, but it starts from the thresholded code.":
+                lambda c, x, D, penalty, step: (
+                    _soft(c, step * penalty) - step * (c @ D - x) @ D.T
+                ),
             "the slope is that of the code zero: subtract x from c @ D.":
                 lambda c, x, D, penalty, step: _soft(
                     c + step * x @ D.T, step * penalty
@@ -264,6 +277,8 @@ EXERCISES = {
             "C @ D stays the same.": _mod_without_rescaling,
             "the atoms are right, but the weights go the wrong way: what an atom is "
             "divided by, its column of C is multiplied with.": _mod_divided_twice,
+            "the dictionary comes first, then the codes: yours are exchanged.":
+                lambda X, C: _mod(X, C)[::-1],
             "these atoms are the best, but not of unit length.": _mod_long,
             "atoms are rows; here the columns have been brought to unit length.":
                 _mod_columns,

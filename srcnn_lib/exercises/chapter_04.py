@@ -133,6 +133,10 @@ def _kernel(x, X, Y, sigma, ridge, bumps=_bumps):
     return bumps(x, X, sigma) @ np.linalg.solve(K, Y)
 
 
+def _ridge_on_bumps(x, X, Y, sigma, ridge):
+    return _bumps(x, X, sigma) @ np.linalg.solve(_bumps(X, X, sigma) + ridge, Y)
+
+
 def _mean_of_known(x, X, Y, sigma, ridge):
     b = _bumps(x, X, sigma)
     return b / b.sum(axis=1, keepdims=True) @ Y
@@ -212,6 +216,8 @@ EXERCISES = {
         faults={
             "the ridge is missing.":
                 lambda x, X, Y, sigma, ridge: _kernel(x, X, Y, sigma, 0.0),
+            "the ridge is added to all of the matrix; it belongs on the diagonal.":
+                _ridge_on_bumps,
             "the bump has 2σ² below the squared distance.":
                 lambda *a: _kernel(*a, lambda a, b, s: np.exp(-_apart(a, b) / s**2)),
             "σ is squared: the bump has 2σ² below the squared distance.":

@@ -27,6 +27,19 @@ def mean_absolute(hr_255, sr_255, crop):
     return 10 * np.log10(255**2 / error.mean() ** 2)
 
 
+def summed(hr_255, sr_255, crop):
+    squares = (hr_255 - sr_255)[crop:-crop, crop:-crop] ** 2
+    return 10 * np.log10(255**2 / sum(squares.ravel()))
+
+
+def small_peak(hr_255, sr_255, crop):
+    return 10 * np.log10(255 / mse(hr_255, sr_255, crop))
+
+
+def mse(hr_255, sr_255, crop):
+    return ((hr_255 - sr_255)[crop:-crop, crop:-crop] ** 2).mean()
+
+
 def variance(hr_255, sr_255, crop):
     error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
     return 10 * np.log10(255**2 / error.var())
@@ -45,6 +58,11 @@ def luma(rgb_255):
 def copied_luma(rgb_255):
     red, green, blue = np.moveaxis(rgb_255, -1, 0)
     return 16 + (64.738 * red + 129.057 * green + 25.064 * blue) / 256
+
+
+def mixed_luma(rgb_255):
+    red, green, blue = np.moveaxis(rgb_255 / 255, -1, 0)
+    return 16 + 65.738 * red + 129.057 * green + 25.064 * blue
 
 
 def bgr_luma(rgb_255):
@@ -93,6 +111,9 @@ ANSWERS = {
             "you forgot the border crop": uncropped,
             "all four borders": half_cropped,
             "the peak is 255": lambda h, s, c: psnr(h, s, c) - 20 * math.log10(255),
+            "the peak is squared too": small_peak,
+            "yours is their sum": summed,
+            "the mean squared error": mse,
             "yours has 20 and the squares": lambda h, s, c: 2 * psnr(h, s, c),
             "upside down": lambda h, s, c: -psnr(h, s, c),
             "yours is the natural one": natural,
@@ -109,6 +130,10 @@ ANSWERS = {
             "divide by 255 first": unscaled_luma,
             "green counts most": lambda rgb: rgb.sum(axis=2) / 3,
             "wrong by a digit": copied_luma,
+            "for division by 256": mixed_luma,
+            "yours divides by 256": lambda rgb: 16 + (luma(rgb) - 16) * 255 / 256,
+            "round nothing here": lambda rgb: luma(rgb).round(),
+            "behind the point": lambda rgb: luma(rgb).astype(np.uint8),
         },
     ),
     "1.3": (

@@ -102,6 +102,16 @@ def step_from_zero(c, x, D, penalty, step):
     return F.softshrink(z, step * penalty)
 
 
+def step_twice(c, x, D, penalty, step):
+    z = torch.from_numpy(c - 2 * step * (c @ D - x) @ D.T)
+    return F.softshrink(z, step * penalty)
+
+
+def step_first_cut(c, x, D, penalty, step):
+    slope = D @ (c @ D - x)
+    return F.softshrink(torch.from_numpy(c), step * penalty).numpy() - step * slope
+
+
 def mod(X, C):
     D = np.linalg.solve(C.T @ C, C.T @ X)
     C = C.copy()
@@ -196,6 +206,11 @@ ANSWERS = {
             ),
             "not scaled by the step": step_without_step,
             "subtract x from c @ D": step_from_zero,
+            "has no factor 2": step_twice,
+            "yours comes first": lambda c, x, D, penalty, step: step_loops(
+                F.softshrink(torch.from_numpy(c), step * penalty).numpy(), x, D, 0, step
+            ),
+            "starts from the thresholded": step_first_cut,
         },
     ),
     "3.5": (
@@ -203,6 +218,7 @@ ANSWERS = {
         {
             "take up their lengths": lambda X, C: (mod(X, C)[0], C),
             "the wrong way": mod_divided_twice,
+            "yours are exchanged": lambda X, C: (mod(X, C)[1], mod(X, C)[0]),
             "not of unit length": lambda X, C: (np.linalg.pinv(C) @ X, C),
             "the columns have been": mod_columns,
             "not yet the solution": mod_product,
