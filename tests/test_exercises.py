@@ -95,6 +95,8 @@ def test_what_no_listed_mistake_explains_is_described():
     assert "not the answer" in shown(lambda hr, sr, crop: 12.5)
     assert "not finite" in shown(lambda hr, sr, crop: np.nan)
     assert "a function to be called" in shown(3.0)
+    assert "of type dict" in shown(lambda hr, sr, crop: {"psnr": 3})
+    assert "raised SystemExit" in shown(lambda hr, sr, crop: exit())
     step, right = CHECKED["3.4"], ANSWERS["3.4"][0]
     assert step.right is not right
 
@@ -115,6 +117,5 @@ def test_what_no_listed_mistake_explains_is_described():
 def test_changed_input_is_noticed():
     def in_place(hr_255, sr_255, crop):
         hr_255 -= sr_255
-        return 1.0
 
     assert "changes its input" in exercises.fault("1.1", in_place)

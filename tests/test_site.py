@@ -298,9 +298,10 @@ def choose(page, **choices):
 
 
 def give(page, path):
+    page.evaluate("() => document.querySelector('.srcnn-live').srcnn.say('')")
     page.locator(".srcnn-live [name=file]").set_input_files(path)
-    page.wait_for_timeout(50)
-    page.wait_for_function(IDLE, timeout=60_000)
+    answered = "document.querySelector('.srcnn-live [role=status]').textContent"
+    page.wait_for_function(f"() => {answered} && ({IDLE})()", timeout=60_000)
 
 
 def said(page) -> str:

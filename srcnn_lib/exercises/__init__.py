@@ -131,13 +131,12 @@ def _fault_of_function(exercise: Function, answer: Callable) -> str | None:
             got = answer(*given)
         except NotImplementedError:
             return NOT_DONE
-        except Exception as error:
-            said = str(error).partition("\n")[0]
-            return f"with {_shapes(arguments)} it raised {type(error).__name__}: {said}"
-        if _missing(got):
-            return NOT_DONE
+        except (Exception, SystemExit) as error:
+            return f"with {_shapes(arguments)} it raised {_said(error)}"
         if not all(map(_unchanged, arguments, given)):
             return "it changes its input in place; work on a copy."
+        if _missing(got):
+            return NOT_DONE
         if _same(got, right, exercise):
             # A mistake that doesn't show with these arguments is still possible.
             continue
@@ -149,7 +148,14 @@ def _fault_of_function(exercise: Function, answer: Callable) -> str | None:
         }
     if seen:
         return next(iter(suspects), seen)
-    return exercise.property(answer) if exercise.property else None
+    try:
+        return exercise.property(answer) if exercise.property else None
+    except (Exception, SystemExit) as error:
+        return f"with other arguments it raised {_said(error)}"
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _missing(answer) -> bool:
@@ -187,7 +193,10 @@ def _unchanged(before, after) -> bool:
 
 
 def _difference(got, wanted) -> str:
+    kind = type(got).__name__
     got, wanted = _array(got), _array(wanted)
+    if got.dtype.kind == "O":
+        return f"the result is of type {kind}; that can't be compared."
     if got.dtype.kind not in "fc" or wanted.dtype.kind not in "fc":
         return "that is not the answer."
     if got.ndim == 2 and got.T.shape == wanted.shape and np.allclose(got.T, wanted):

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 
-def shrink(y_01, scale):
+def shrink(y_01, scale, widened=True):
     """Keys' cubic, widened by the scale, clamped, one axis after the other."""
 
     def keys(x):
@@ -19,12 +19,17 @@ def shrink(y_01, scale):
         for i in range(n // scale):
             centre = (i + 0.5) * scale - 0.5
             at = range(int(centre) - 2 * scale - 1, int(centre) + 2 * scale + 3)
-            weights = [keys((k - centre) / scale) for k in at]
+            wide = scale if widened else 1
+            weights = [keys((k - centre) / wide) for k in at]
             for k, weight in zip(at, weights):
                 out[i] += weight / sum(weights) * a[min(max(k, 0), n - 1)]
         return out
 
     return rows(rows(y_01).T).T
+
+
+def shrink_narrow(y_01, scale):
+    return shrink(y_01, scale, widened=False)
 
 
 def shrink_torch(y_01, scale):
@@ -105,6 +110,7 @@ ANSWERS = {
     "B.1": (
         shrink,
         {
+            "as many times wider": shrink_narrow,
             "PyTorch's and OpenCV's": shrink_torch,
             "thrown away": lambda y, s: y[::s, ::s],
             "mean of each block": shrink_pooled,

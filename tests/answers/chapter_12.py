@@ -1,4 +1,5 @@
 import torch
+from torch.nn import functional as F
 
 
 def gathered(place):
@@ -72,6 +73,9 @@ ANSWERS = {
             "cut into": gathered(in_parts),
             "reverse order": lambda x, r: torch.flip(right_maps(x, r), [1]),
             "transposed": lambda x, r: right_maps(x, r).permute(0, 1, 3, 2),
+            "means of blocks": lambda x, r: torch.cat(
+                [F.avg_pool2d(x, r)] * r**2, dim=1
+            ),
             "second axis": lambda x, r: right_maps(x, r).permute(0, 2, 3, 1),
         },
     ),
@@ -90,6 +94,8 @@ ANSWERS = {
         [3116, 779],
         {
             "not r": (6232, 3116),
+            "for a large one it is shared": (12_464, 12_464),
+            "that is x3": (12_464 / 9, 12_464 / 9),
             "divide": (49_856, 199_424),
             "other way round": (779, 3116),
         },
