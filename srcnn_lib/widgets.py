@@ -134,10 +134,10 @@ _COMPARE_STYLE = """
 .srcnn-compare select { font: inherit; max-width: 14rem; padding: .1rem .3rem; }
 @media print, (scripting: none) {
   .srcnn-compare { width: 100% !important; }
-  .srcnn-compare .pair { display: flex; flex-wrap: wrap; gap: 8px; }
+  .srcnn-compare .pair { display: grid; gap: 8px;
+    grid-template-columns: repeat(auto-fit, minmax(30%, 1fr)); }
   .srcnn-compare .picture, .srcnn-compare .picture:first-child {
-    visibility: visible; position: relative; flex: 1 1 30%; max-width: 49%;
-    clip-path: none !important; }
+    visibility: visible; position: relative; clip-path: none !important; }
   .srcnn-compare .picture .name { right: auto !important; left: .5rem !important; }
   .srcnn-compare input, .srcnn-compare .line, .srcnn-compare .how,
   .srcnn-compare .menus { display: none; }
@@ -364,7 +364,7 @@ def frames(
     """
     live = None
     if callable(pictures):
-        if not at:
+        if at is None or not len(at):
             raise ValueError("frames of a function needs values: at=(1, 2, 5)")
         draw, first = pictures, at[start]
 

@@ -94,6 +94,33 @@ def test_asks_no_other_host_and_has_no_errors(seen):
     assert not seen.complaints
 
 
+def test_nothing_waits_for_a_kernel(seen):
+    assert not re.search(r"jupyter\.widget-(view|state)", seen.content())
+
+
+def test_what_moves_follows_its_controls(seen):
+    for figure in seen.locator(".srcnn-frames").all():
+        shown, slider = figure.locator("img"), figure.locator("input")
+        before = shown.get_attribute("src")
+        slider.press("Home")
+        slider.press("ArrowRight")
+        first = shown.get_attribute("src")
+        slider.press("End")
+        assert len({first, shown.get_attribute("src")}) == 2 and before
+    for figure in seen.locator(".srcnn-compare").all():
+        slider = figure.get_by_role("slider")
+        slider.press("ArrowRight")
+        assert slider.get_attribute("aria-valuetext").startswith("51 %")
+        menus = figure.get_by_role("combobox").all()
+        if menus:
+            right = menus[1].input_value()
+            menus[0].select_option(right)
+            side = figure.locator('.picture[data-side="left"] .name')
+            assert side.text_content() == menus[0].locator("option").nth(
+                int(right)
+            ).text_content()
+
+
 def test_mathematics_is_set(seen):
     wanted, got, wrong = seen.evaluate(
         """() => [
