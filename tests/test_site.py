@@ -99,7 +99,10 @@ def test_nothing_waits_for_a_kernel(seen):
 
 
 def test_what_moves_follows_its_controls(seen):
-    for figure in seen.locator(".srcnn-frames").all():
+    figures = seen.locator(".srcnn-frames, .srcnn-compare").all()
+    if not any(figure.is_visible() for figure in figures):
+        pytest.skip("nothing moves on this page")
+    for figure in seen.locator(".srcnn-frames:visible").all():
         shown, slider = figure.locator("img"), figure.locator("input")
         before = shown.get_attribute("src")
         slider.press("Home")
@@ -107,7 +110,7 @@ def test_what_moves_follows_its_controls(seen):
         first = shown.get_attribute("src")
         slider.press("End")
         assert len({first, shown.get_attribute("src")}) == 2 and before
-    for figure in seen.locator(".srcnn-compare").all():
+    for figure in seen.locator(".srcnn-compare:visible").all():
         slider = figure.get_by_role("slider")
         slider.press("ArrowRight")
         assert slider.get_attribute("aria-valuetext").startswith("51 %")
