@@ -98,6 +98,14 @@ def test_nothing_waits_for_a_kernel(seen):
     assert not re.search(r"jupyter\.widget-(view|state)", seen.content())
 
 
+def test_no_row_of_a_table_is_mostly_empty(seen):
+    tallest = seen.evaluate(
+        """() => Math.max(0, ...[...document.querySelectorAll('article tr')]
+            .map(row => row.getBoundingClientRect().height))"""
+    )
+    assert tallest <= 160
+
+
 def test_what_moves_follows_its_controls(seen):
     figures = seen.locator(".srcnn-frames, .srcnn-compare").all()
     if not any(figure.is_visible() for figure in figures):
