@@ -44,6 +44,8 @@ MENDED = {
 }
 
 
+#: Of tex-svg.js in the package that requirements.txt names.
+MATHJAX_SHA256 = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
 
@@ -80,21 +82,33 @@ def configure(app, config):
     config.mathjax_path = "mathjax/tex-svg.js"
 
 
+def copy_mathjax(target: Path) -> bool:
+    """Copy MathJax into the build; without it formulas stay TeX, and one is told."""
+    found = importlib.util.find_spec("sphinx-mathjax-offline")
+    source = Path(found.origin).parent / "static" / "mathjax" if found else Path()
+    script = source / "tex-svg.js"
+    if not script.is_file():
+        print("MathJax is missing, formulas stay TeX: pip install -r requirements.txt")
+        return False
+    if hashlib.sha256(script.read_bytes()).hexdigest() != MATHJAX_SHA256:
+        print(f"{script}: not the MathJax that was tested; formulas stay TeX")
+        return False
+    copy_asset(script, target)
+    copy_asset(source / "input/tex/extensions", target / "input/tex/extensions")
+    return True
+
+
 def finish(app, exception):
     if exception or app.builder.format != "html":
         return
     if app.builder.name == "html":
         srcnn_pages.write(app)
-    package = importlib.util.find_spec("sphinx-mathjax-offline").origin
-    source = Path(package).parent / "static" / "mathjax"
-    target = Path(app.outdir) / "_static" / "mathjax"
-    extensions = "input/tex/extensions"
-    copy_asset(source / "tex-svg.js", target)
-    copy_asset(source / extensions, target / extensions)
+    with_mathjax = copy_mathjax(Path(app.outdir) / "_static" / "mathjax")
     srcnn_live.write(Path(app.outdir) / "_static" / "live")
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        mended = text if 'class="math' in text else re.sub(MATHJAX, "", text)
+        needed = with_mathjax and 'class="math' in text
+        mended = text if needed else re.sub(MATHJAX, "", text)
         for pattern, replacement in MENDED.items():
             mended = re.sub(pattern, replacement, mended)
         if mended != text:
