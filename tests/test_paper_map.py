@@ -1,4 +1,4 @@
-"""What the paper map names exists: pages, their sections, the functions."""
+"""What the paper map names exists: pages, sections, cells, functions, symbols."""
 
 import importlib
 import re
@@ -10,15 +10,23 @@ from tools import notebooks, paper_map
 TEXT = paper_map.PAGE.read_text(encoding="utf-8")
 
 
-def headings(page: str) -> set[str]:
-    cells = notebooks.read(notebooks.BOOK / page).cells
-    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    return set(re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))
+def headings_above(page: str, cell_id: str) -> list[str]:
+    """The headings that a cell of code stands under, from the title down."""
+    above: dict[int, str] = {}
+    for cell in notebooks.read(notebooks.BOOK / page).cells:
+        if cell.id == cell_id:
+            assert cell.cell_type == "code"
+            return list(above.values())
+        if cell.cell_type == "markdown":
+            for marks, name in re.findall(r"^(#+) (.+)$", cell.source, re.MULTILINE):
+                above = {k: v for k, v in above.items() if k < len(marks)}
+                above[len(marks)] = name
+    raise AssertionError(f"{page} has no cell {cell_id}")
 
 
-@pytest.mark.parametrize("file, heading", sorted(set(paper_map.places(TEXT))))
-def test_section_exists(file, heading):
-    assert heading in headings(file)
+@pytest.mark.parametrize("place", sorted(set(paper_map.places(TEXT))))
+def test_cell_stands_in_its_section(place):
+    assert place.heading in headings_above(place.page, place.cell)
 
 
 @pytest.mark.parametrize("row", paper_map.rows(TEXT), ids=lambda row: row["function"])
@@ -28,20 +36,20 @@ def test_function_exists(row):
 
 
 def test_chapter_numbers_are_those_of_the_pages():
-    for number, _, page in paper_map.PLACE.findall(TEXT):
-        assert int(number) == int(page[:2])
+    for place in paper_map.places(TEXT):
+        assert int(place.chapter) == int(place.page[:2])
 
 
 def test_every_linked_page_exists():
-    for page in re.findall(r"\]\(([\w.]+)\)", TEXT):
+    for page in re.findall(r"\]\(([\w.]+)", TEXT):
         assert (notebooks.BOOK / page).exists(), page
 
 
 def test_it_is_read_back():
     assert paper_map.MARK in TEXT
     table = paper_map.back(TEXT)
-    assert all(f"]({page})" in table for page in {"05_network.ipynb"})
-    assert table.count("\n") >= 15
+    assert "{ref}`5 · The whole network, [9] <cell-05-14>`" in table
+    assert all(row["what"] in table for row in paper_map.rows(TEXT))
 
 
 def test_each_symbol_and_term_has_one_meaning():

@@ -1,12 +1,35 @@
-"""Appendix E read back: which parts of the paper a page of the book rests on."""
+"""Appendix E, for Sphinx: its links lead to cells, and it is read back.
+
+In the file a place is written `[5 · Counting](05_network.ipynb#05-18)`: chapter,
+section, page and the id of a code cell.  In the book it becomes "5 · Counting, [11]",
+with the cell's number as Jupyter counts.
+"""
 
 import re
 from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from docutils import nodes
+
+from tools import reference
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "E_paper_map.md"
 MARK = "<!-- paper map: back -->"
-#: A link such as [5 · Counting](05_network.ipynb).
-PLACE = re.compile(r"\[(\w+) · ([^\]]+)\]\(([\w.]+)\)")
+#: Zero width space: a long name may go on in the next line.
+BREAK = "\u200b"
+
+
+class Place(NamedTuple):
+    """Where something is in the book."""
+
+    chapter: str
+    heading: str
+    page: str
+    cell: str
+
+
+PLACE = re.compile(r"\[(\w+) · ([^\]]+)\]\(([\w.]+)#([\w-]+)\)")
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -18,25 +41,65 @@ def rows(text: str) -> list[dict[str, str]]:
     return [dict(zip(names, found, strict=True)) for found in list(cells)[2:]]
 
 
-def places(text: str) -> list[tuple[str, str]]:
-    """All (page, heading) that the text names."""
-    return [(page, heading) for _, heading, page in PLACE.findall(text)]
+def places(text: str) -> list[Place]:
+    """All places that the text names."""
+    return [Place(*found) for found in PLACE.findall(text)]
+
+
+def code_cells(page: str) -> dict[str, tuple[int, int]]:
+    """Id of each code cell → its index among all cells, its number from 1."""
+    cells = nbformat.read(PAGE.parent / page, as_version=4).cells
+    code = [k for k, cell in enumerate(cells) if cell.cell_type == "code"]
+    return {cells[k].id: (k, number) for number, k in enumerate(code, 1)}
+
+
+def function(name: str) -> str:
+    """To what the reference says of it; the name may break after a dot."""
+    name = name.strip("`")
+    return f"{{ref}}`{name.replace('.', '.' + BREAK)} <{reference.target(name)}>`"
+
+
+def link(place: Place) -> str:
+    number = code_cells(place.page)[place.cell][1]
+    name = f"{place.chapter} · {place.heading}, [{number}]"
+    return f"{{ref}}`{name} <cell-{place.cell}>`"
 
 
 def back(text: str) -> str:
-    """The map the other way round: page and section → parts of the paper."""
+    """The map the other way round: place → parts of the paper."""
     found: dict[tuple, list[str]] = {}
     for row in rows(text):
-        number, heading, page = PLACE.fullmatch(row["here"]).groups()
-        key = (int(number), page, heading)
-        found.setdefault(key, []).append(f"{row['tpami']}: {row['what']}")
-    table = ["| page | in TPAMI 2016 |", "|:--|:--|"]
-    for (number, page, heading), parts in sorted(found.items()):
-        table.append(f"| [{number} · {heading}]({page}) | {'; '.join(parts)} |")
+        place = Place(*PLACE.fullmatch(row["here"]).groups())
+        number = code_cells(place.page)[place.cell][1]
+        found.setdefault((int(place.chapter), number, place), []).append(
+            f"{row['tpami']}: {row['what']} ({function(row['function'])})"
+        )
+    table = ["| place | in TPAMI 2016 (function) |", "|:--|:--|"]
+    table += (f"| {link(key[-1])} | {'; '.join(found[key])} |" for key in sorted(found))
     return "\n".join(table)
 
 
 def fill(app, docname: str, source: list[str]) -> None:
-    """For Sphinx, on ``source-read``: put the way back at its mark."""
+    """On ``source-read``: links to cells, and the way back at its mark."""
     if MARK in source[0]:
-        source[0] = source[0].replace(MARK, back(source[0]))
+        way_back = back(source[0])
+        text = PLACE.sub(lambda found: link(Place(*found.groups())), source[0])
+        for name in {row["function"] for row in rows(text)}:
+            text = text.replace(f"| {name} |", f"| {function(name)} |")
+        source[0] = text.replace(MARK, way_back)
+
+
+def anchor(app, doctree) -> None:
+    """On ``doctree-read``: the cells that the map names can be linked."""
+    docname = app.env.docname
+    page = Path(app.env.doc2path(docname)).name
+    named = {p.cell for p in places(PAGE.read_text("utf-8")) if p.page == page}
+    if not named:
+        return
+    labels = app.env.get_domain("std").anonlabels
+    ids = {index: cell for cell, (index, _) in code_cells(page).items()}
+    for node in doctree.findall(nodes.container):
+        cell = ids.get(node.get("cell_index"))
+        if cell in named and node.get("nb_element") == "cell_code":
+            node["ids"].append(f"cell-{cell}")
+            labels[f"cell-{cell}"] = docname, f"cell-{cell}"

@@ -154,6 +154,12 @@ def markdown() -> str:
     return "\n\n".join(parts)
 
 
+def target(full_name: str) -> str:
+    """The label of an entry, for links from other pages."""
+    kind = "class" if full_name.rpartition(".")[2][0].isupper() else "function"
+    return f"{kind}-{full_name.lower()}"  # as labels are
+
+
 def _entry(entry: Entry, titles: dict, home: Path | None) -> str:
     where = "*On no page; the library's own.*"
     if entry.page:
@@ -166,7 +172,7 @@ def _entry(entry: Entry, titles: dict, home: Path | None) -> str:
     # One block of HTML: a blank line would end it, so none is left.
     text = f"<strong>{signature}</strong>\n\n{body}".replace("\n", "&#10;")
     return (
-        f"### `{entry.name}`\n\n{where}\n\n"
+        f"({target(entry.full_name)})=\n### `{entry.name}`\n\n{where}\n\n"
         f'<pre class="srcnn-reference" tabindex="0">{text}</pre>'
     )
 

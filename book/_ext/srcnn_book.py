@@ -3,7 +3,7 @@
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
 - Numbers in index.md come from the recorded results and costs, as substitutions;
-  the reference comes from the docstrings, the paper map's way back from the way there.
+  the reference comes from the docstrings, the paper map's links from the pages.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
 - What pages say about themselves: srcnn_pages.py.
@@ -44,6 +44,8 @@ MENDED = {
 }
 
 
+#: Cheap pages that say what is elsewhere.
+ALWAYS = ["book/E_paper_map", "book/F_reference"]
 #: Of tex-svg.js in the package that requirements.txt names.
 MATHJAX_SHA256 = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"
 #: Two megabytes that a page without mathematics needn't load.
@@ -118,8 +120,9 @@ def finish(app, exception):
 def setup(app):
     app.connect("config-inited", configure)
     app.connect("source-read", reference.fill)
-    app.connect("env-get-outdated", lambda *_: ["book/F_reference"])  # cheap
+    app.connect("env-get-outdated", lambda *_: ALWAYS)
     app.connect("source-read", paper_map.fill)
+    app.connect("doctree-read", paper_map.anchor)
     app.connect("html-page-context", srcnn_live.add_scripts)
     app.connect("html-page-context", srcnn_pages.describe)
     app.connect("build-finished", finish)

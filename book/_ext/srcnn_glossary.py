@@ -1,4 +1,4 @@
-"""Terms of appendix E's glossary, linked where a page first uses them."""
+"""Terms and symbols of appendix E, linked where a page first uses them."""
 
 import re
 from pathlib import Path
@@ -30,6 +30,13 @@ def terms() -> list[str]:
     return re.findall(r"^(\w.*)\n  ", text.partition("```")[0], re.MULTILINE)
 
 
+def symbols() -> set[str]:
+    """The symbols of the notation, in TeX."""
+    text = GLOSSARY.read_text(encoding="utf-8").partition("## Notation\n")[2]
+    cells = re.findall(r"^\| \$(.*?)\$ \|", text.partition("\n## ")[0], re.MULTILINE)
+    return {symbol for cell in cells for symbol in cell.split(", ")}
+
+
 def pattern(term: str) -> re.Pattern:
     """What finds a term in a text: its plural too, and at a sentence's start."""
     words = re.escape(term).replace(r"\ ", r"\s+")
@@ -49,9 +56,21 @@ def link(app, doctree) -> None:
     for node in list(doctree.findall(nodes.Text)):
         if _is_prose(node):
             _link_in(node, waiting, document)
+    map_page = app.env.path2doc(str(GLOSSARY))
+    notation = app.builder.get_relative_uri(document, map_page) + "#notation"
+    unknown = symbols()
+    for node in list(doctree.findall(nodes.math)):
+        symbol = node.astext().replace(r"\mathbf{Y}", "Y").partition(" = ")[0]
+        if symbol in unknown and _is_prose(node):
+            unknown.remove(symbol)
+            # Not a pending_xref: what resolves these keeps the text alone.
+            reference = nodes.reference("", "", internal=True, refuri=notation)
+            reference["classes"].append("srcnn-symbol")
+            node.replace_self(reference)
+            reference += node
 
 
-def _is_prose(node: nodes.Text) -> bool:
+def _is_prose(node: nodes.Node) -> bool:
     paragraph, parent = False, node.parent
     while parent is not None:
         if isinstance(parent, APART) or parent.get("nb_element") == "cell_code":

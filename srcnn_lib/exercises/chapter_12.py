@@ -54,7 +54,7 @@ EXERCISES = {
         faults={
             "the maps are ordered by columns; map 1 has the pixel to the right of map "
             "0's, not the one below.": _columns_first,
-            "the picture is cut into r·r parts; its pixels have to take turns, as in "
+            "the picture is cut into s·s parts; its pixels have to take turns, as in "
             "[i::r].": _cut,
             "the maps are the right ones, in reverse order.":
                 lambda x, r: F.pixel_unshuffle(x, r).flip(1),
@@ -85,8 +85,8 @@ EXERCISES = {
     "12.3": Value(
         right=(12_464 / 4, 12_464 / 16),
         faults={
-            "a small pixel becomes r·r large ones, not r.": (12_464 / 2, 12_464 / 4),
-            "a filter on the small picture is paid once for r·r large pixels: divide.":
+            "a small pixel becomes s·s large ones, not s.": (12_464 / 2, 12_464 / 4),
+            "a filter on the small picture is paid once for s·s large pixels: divide.":
                 (12_464 * 4, 12_464 * 16),
             "that is the count for a small pixel; for a large one it is shared.":
                 (12_464, 12_464),
