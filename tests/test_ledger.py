@@ -6,6 +6,7 @@ own: a data folder, weights and results in temporary folders.
 
 import json
 import math
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -310,6 +311,7 @@ def test_results_at_a_glance(world):
     assert all(table[k].count("not yet") == 3 for k in (3, 6, 8))
     ledger.record([invented("srcnn", "Set5", 3, 32.5149, model="9-1-5")])
     assert "| not yet | 32.51 dB | not yet |" in ledger.glance()["results"]
+    assert re.fullmatch(r"\d+ seconds", ledger.glance()["seconds"])
 
 
 # What the book carries -------------------------------------------------------
