@@ -134,6 +134,19 @@ def read_card(path: Path) -> dict:
         ) from None
 
 
+def budget(card: dict, key: str) -> float:
+    """Sum of `key`, ``"minutes"`` or ``"sub_images"``, over all training.
+
+    That of the weights which a run went on from counts too, as far as cards
+    tell.
+    """
+    total = 0
+    while card:
+        total += card.get(key) or 0
+        card = card.get("began_with")
+    return total
+
+
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """The tensors of a .safetensors file, on the CPU, and its card.
 

@@ -92,7 +92,7 @@ def measure(
 
 
 def _made_by(method: str, model: str | None, scale: int) -> dict:
-    """What the row's numbers rest on: training minutes and device."""
+    """What the row's numbers rest on: all minutes of training, and the device."""
     if method == "bicubic" or (model or "").startswith("official/"):
         return {"minutes": None, "device": None}
     if method == "srcnn":
@@ -100,7 +100,8 @@ def _made_by(method: str, model: str | None, scale: int) -> dict:
     else:
         path = trained.locate(method, scale, model)
     card = checkpoints.read_card(path)
-    return {"minutes": card.get("minutes"), "device": card.get("device")}
+    minutes = round(checkpoints.budget(card, "minutes"), 2)
+    return {"minutes": minutes or None, "device": card.get("device")}
 
 
 def record(new: list[dict]) -> list[Path]:

@@ -379,3 +379,11 @@ def test_our_weights_are_what_their_cards_say():
         assert all(torch.isfinite(p).all() for p in model.parameters())
         for key in ("training_images", "validation_images", "config", "minutes"):
             assert card[key], (path.name, key)
+
+
+def test_budget_counts_what_a_run_went_on_from():
+    first = {"minutes": 3, "sub_images": 100}
+    second = {"minutes": 2.5, "began_with": first}
+    assert checkpoints.budget({"minutes": 1, "began_with": second}, "minutes") == 6.5
+    assert checkpoints.budget(second, "sub_images") == 100
+    assert checkpoints.budget({}, "minutes") == 0
