@@ -287,6 +287,19 @@ def test_terms_are_linked_where_they_are_first_used(seen):
         assert text.replace("-", " ").lower()[:-3] in term
 
 
+def test_symbols_are_linked_where_they_are_first_used(browser):
+    page = browser.new_page()
+    page.goto((HTML / "book" / "05_network.html").as_uri())
+    links = page.locator("a.srcnn-symbol").evaluate_all(
+        "found => found.map(a => [a.title.split(',')[0], a.getAttribute('href')])"
+    )
+    page.close()
+    assert {place for _, place in links} == {"E_paper_map.html#notation"}
+    linked = [symbol for symbol, _ in links]
+    assert len(linked) == len(set(linked))
+    assert {"Y", "W_1", "n_1", "f_3", "c"} <= set(linked)
+
+
 def test_no_page_is_missing_from_the_sitemap():
     places = re.findall("<loc>(.*?)</loc>", (HTML / "sitemap.xml").read_text())
     base = places[0].removesuffix("book/index.html")

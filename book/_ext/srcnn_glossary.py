@@ -66,6 +66,8 @@ def link(app, doctree) -> None:
             # Not a pending_xref: what resolves these keeps the text alone.
             reference = nodes.reference("", "", internal=True, refuri=notation)
             reference["classes"].append("srcnn-symbol")
+            # Screen readers find no text in the picture of a formula.
+            reference["reftitle"] = f"{symbol.lstrip(chr(92))}, in the notation"
             node.replace_self(reference)
             reference += node
 
