@@ -28,7 +28,7 @@ if __package__ in (None, ""):
 import psutil
 from nbclient import NotebookClient
 
-from tools import notebooks
+from tools import course, notebooks
 
 FILE = notebooks.ROOT / "data" / "studies" / "page_costs.json"
 INTERVAL_S = 0.1
@@ -106,22 +106,25 @@ def table(file: Path = FILE) -> str:
     """Markdown: what each page needs; from its cost label and what is recorded."""
     known = json.loads(file.read_text()) if file.exists() else {}
     lines = [
-        "| page | CPU | processor time | memory | T4-class GPU | data |",
-        "|:--|--:|--:|--:|--:|:--|",
+        "| page | reading | CPU | processor time | memory | T4-class GPU | data |",
+        "|:--|--:|--:|--:|--:|--:|:--|",
     ]
     for page in notebooks.pages():
-        first = notebooks.read(page).cells[0].source
-        title = first.partition("\n")[0].removeprefix("# ")
+        nb = notebooks.read(page)
+        first = nb.cells[0].source
+        number = page.stem.partition("_")[0].lstrip("0")
+        title = f"{number} · " + first.partition("\n")[0].removeprefix("# ")
         entry = known.get(page.stem, {})
         cpu, gpu = entry.get("cpu"), entry.get("gpu")
         lines.append(
             f"| [{title}]({page.name}) | "
             + " | ".join(
                 [
+                    f"{course.reading_minutes(nb)} min",
                     _duration(cpu["wall_s"]) if cpu else NOT_YET,
                     _duration(cpu["processor_s"]) if cpu else NOT_YET,
                     f"{cpu['peak_gb']:.1f} GB" if cpu else NOT_YET,
-                    "not needed" if not _trains(page) else
+                    "not needed" if nb.metadata.get("accelerator") != "GPU" else
                     _duration(gpu["wall_s"]) if gpu else NOT_YET,
                     _data(first),
                 ]
@@ -131,20 +134,14 @@ def table(file: Path = FILE) -> str:
     return "\n".join(lines)
 
 
-def _trains(page: Path) -> bool:
-    return notebooks.read(page).metadata.get("accelerator") == "GPU"
-
-
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def _data(first: str) -> str:
     """What a page's cost label says of data."""
-    label = re.sub(r"\s+", " ", first.partition("Cost")[2])
-    match = re.search(r"data: (.+?)(?: · |$)", label)
-    parts = [part.strip() for part in label.split(";")]
-    return match[1].strip() if match else parts[1].partition(", as ")[0]
+    label = re.sub(r"\s+", " ", first.partition("**Cost**")[2])
+    return re.search(r"data: (.+?) · ", label)[1].partition(", as ")[0]
 
 
 def main() -> int:

@@ -120,14 +120,14 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["T91"],
         metavar="DIR",
-        help="folders of pictures, of any size and with all folders in them, "
+        help="folders of pictures, of any size, subfolders included, "
         "or names of data sets (default T91)",
     )
     p.add_argument(
         "--preset",
         choices=("quick", "full", "paper"),
         default="quick",
-        help="quick: seconds (default); full: the book's weights, half an "
+        help="quick: seconds (default); full: a long run, about half an "
         "hour; paper: the authors' own recipe, days on a CPU",
     )
     p.add_argument("--steps", type=int, help="batches, instead of the preset's")

@@ -83,6 +83,16 @@ def goals(notebook) -> list[str]:
     return [re.sub(r"\s+", " ", item) for item in items]
 
 
+def reading_minutes(notebook) -> int:
+    """What a reader's own part of a page takes, exercises and quizzes left out:
+    200 words a minute, five seconds a line of code."""
+    apart = {*PARTS, "quiz", "teaching", "remove-cell"}
+    own = [c for c in notebook.cells if not apart & set(c.metadata.get("tags", []))]
+    words = sum(len(c.source.split()) for c in own if c.cell_type == "markdown")
+    lines = sum(len(c.source.splitlines()) for c in own if c.cell_type == "code")
+    return round(words / 200 + lines * 5 / 60)
+
+
 def quiz(notebook) -> list[Question]:
     """The questions of a page's quiz cells."""
     found = []

@@ -34,6 +34,7 @@ ROOT = notebooks.ROOT
 OUT = ROOT / "_build" / "editions"
 NAMES = ("student", "solutions", "instructor", "slides")
 HIDDEN = ("solution", "teaching")  # from students
+GUIDE = "C_teaching"  # plans, project and exam: no page of the student edition
 SCHEMA = 3  # of nbgrader's metadata
 ZIP = "srcnn-student.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first day: the same bytes every time
@@ -264,6 +265,8 @@ def build(name: str, pages: list[Path] | None = None, out: Path = OUT) -> Path:
     RuntimeError : when slides are asked for and the book is not built.
     """
     pages = pages_of_the_book() if pages is None else pages
+    if name == "student":
+        pages = [page for page in pages if page.stem != GUIDE]
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
     try:
