@@ -109,7 +109,7 @@ ALL: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "MATLAB bicubic (the protocol)": matlab,
     "the same in 8 bits": rounded,
     "Pillow bicubic": pillow,
-    "mean of squares": area,
+    "mean of each square": area,
     "camera: blur, then samples": camera,
     "bicubic without antialiasing (OpenCV)": not_antialiased,
     "noise, σ = 2": noisy(2),

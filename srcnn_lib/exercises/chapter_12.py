@@ -55,7 +55,7 @@ EXERCISES = {
             "the maps are ordered by columns; map 1 has the pixel to the right of map "
             "0's, not the one below.": _columns_first,
             "the picture is cut into s·s parts; its pixels have to take turns, as in "
-            "[i::r].": _cut,
+            "[i::s].": _cut,
             "the maps are the right ones, in reverse order.":
                 lambda x, r: F.pixel_unshuffle(x, r).flip(1),
             "each map is transposed: h rows and w columns, as in the picture.":
@@ -71,9 +71,9 @@ EXERCISES = {
         faults={
             "the stamp has to be turned by 180°, as conv2d correlates.":
                 lambda x, s, r: _stamped(x, s.flip(0, 1), r),
-            "r zeros between the pixels are one too many: there are r pixels from one "
+            "s zeros between the pixels are one too many: there are s pixels from one "
             "to the next.": lambda x, s, r: _stamped(x, s, r + 1),
-            "there are zeros after the last pixel too, so that the result is r - 1 too "
+            "there are zeros after the last pixel too, so that the result is s - 1 too "
             "large.": _trailing,
             "without padding, only places count where the stamp lies inside.": _valid,
             "the stamp is transposed; turned by 180° it is flipped along both axes.":
