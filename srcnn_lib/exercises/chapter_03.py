@@ -213,14 +213,14 @@ EXERCISES = {
     "3.3": Value(
         right=(1, 2, 0.6),
         faults={
-            "for the first penalty no weight may be negative, so a negative one "
+            "for the first penalty no weight may be negative, so a negative "
             "correlation wakes no atom.": (2, 2, 0.6),
             "with weights of either sign a correlation of −2 wakes its atom too.":
                 (1, 1, 0.6),
             "the penalties are right; but the penalty also shrinks the weight that is "
             "left: it is not the one of least squares.": (1, 2, 1),
             "the penalties are right; but look at the slope again: the ½ in front of "
-            "the square is gone in the derivative, so c₁ falls by λ, not by λ/2.":
+            "the square is gone in the derivative, so α₁ falls by λ, not by λ/2.":
                 (1, 2, 0.8),
             "the penalties are right; the weight falls by λ, so it is 1 − 0.4.":
                 (1, 2, 0.4),
