@@ -132,7 +132,8 @@ def test_numbers_in_the_readme_are_results(name, results):
 
 def test_decibels_in_the_text_are_results_or_printed_by_the_page(notebook, results):
     """Solutions, whose code a page doesn't run, are left out."""
-    text = re.sub(r"```\{admonition\}.*?\n```", "", prose(notebook), flags=re.DOTALL)
+    boxes = r"(`{3,})\{admonition\}.*?\n\1"
+    text = re.sub(boxes, "", prose(notebook), flags=re.DOTALL)
     shown = "".join(
         output.get("text", "") + "".join(output.get("data", {}).values())
         for cell in code_cells(notebook)
