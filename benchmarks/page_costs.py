@@ -106,8 +106,8 @@ def table(file: Path = FILE) -> str:
     """Markdown: what each page needs; from its cost label and what is recorded."""
     known = json.loads(file.read_text()) if file.exists() else {}
     lines = [
-        "| page | reading | CPU | processor time | memory | T4-class GPU | data |",
-        "|:--|--:|--:|--:|--:|--:|:--|",
+        "| page | reading | CPU | processor time | memory | T4-class GPU | download |",
+        "|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for page in notebooks.pages():
         nb = notebooks.read(page)
@@ -126,7 +126,7 @@ def table(file: Path = FILE) -> str:
                     f"{cpu['peak_gb']:.1f} GB" if cpu else NOT_YET,
                     "not needed" if nb.metadata.get("accelerator") != "GPU" else
                     _duration(gpu["wall_s"]) if gpu else NOT_YET,
-                    _data(first),
+                    _download(first),
                 ]
             )
             + " |"
@@ -138,10 +138,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
-def _data(first: str) -> str:
-    """What a page's cost label says of data."""
+def _download(first: str) -> str:
+    """How much a page's cost label says is fetched."""
     label = re.sub(r"\s+", " ", first.partition("**Cost**")[2])
-    return re.search(r"data: (.+?) · ", label)[1].partition(", as ")[0]
+    data = re.search(r"data: (.+?) · ", label)[1]
+    sizes = [int(size) for size in re.findall(r"(\d+) MB", data)]
+    return f"{sum(sizes)} MB" if sizes else "none"
 
 
 def main() -> int:
