@@ -113,7 +113,8 @@ def table(file: Path = FILE) -> str:
         nb = notebooks.read(page)
         first = nb.cells[0].source
         number = page.stem.partition("_")[0].lstrip("0")
-        title = f"{number} · " + first.partition("\n")[0].removeprefix("# ")
+        heading = first.partition("\n")[0].removeprefix("# ")
+        title = f"{number} · {re.split('[:,]', heading)[0]}"
         entry = known.get(page.stem, {})
         cpu, gpu = entry.get("cpu"), entry.get("gpu")
         lines.append(
