@@ -101,6 +101,10 @@ class Config:
         `images.planes`.
     residual : whether it learns what bicubic interpolation lacks, rather
         than the whole picture.
+    shifted : whether the pictures are also trained on without their first
+        row, their first two, … and likewise columns, `scale`² of each size,
+        so that shrinking meets every pixel in every place of its grid.
+        Crops that stream lie anywhere, so they are shifted as it is.
     """
 
     arch: str = "9-1-5"
@@ -124,12 +128,17 @@ class Config:
     last_rate: float = 0.1
     colour: str = "y"
     residual: bool = False
+    shifted: bool = False
 
     def architecture(self) -> Architecture:
         """Of the network that is trained."""
         return Architecture.parse(self.arch)._replace(
             channels=COLOURS[self.colour], residual=self.residual
         )
+
+    def shifts(self) -> int:
+        """By how many different numbers of rows pictures are shifted."""
+        return self.scale if self.shifted else 1
 
     def check(self, network: Network | None = None) -> None:
         """Raise ValueError, in one line, when no run can have these."""
@@ -314,7 +323,7 @@ class _Supply:
         if isinstance(images, Pictures):
             images.leave_out_small(config.size, config.scale)
             numbers = images.usable()
-            if not images.fit_in_memory(config.zoom):
+            if not images.fit_in_memory(config.zoom, config.shifts() ** 2):
                 self._stream(images, numbers)
                 return
             read = dict(images.load(numbers))
@@ -326,8 +335,8 @@ class _Supply:
         self.validated_on += f" ({len(validation)})"
         self.count, self.reading = len(training), "in memory"
         self.fingerprint = _fingerprint(training)
-        zoomed = _zoomed(training.values(), config.zoom)
-        self.current = 0, self._sub_images(zoomed)
+        copies = _copies(training.values(), config)
+        self.current = 0, self._sub_images(copies)
         self.measure = self._validation(validation.values())
 
     def _stream(self, pictures: Pictures, numbers: np.ndarray) -> None:
@@ -530,13 +539,15 @@ def train(
     return Run(state.kept().eval(), config, state.history, card)
 
 
-def _zoomed(
-    images: Iterable[np.ndarray], smallest: float
+def _copies(
+    images: Iterable[np.ndarray], config: Config
 ) -> Iterator[np.ndarray]:
-    """Each picture, and the same in tenths of its size down to `smallest`."""
+    """Each picture in its sizes, and each of these in its shifts."""
+    shifts = range(config.shifts())
     for image in images:
-        for tenth in streaming.tenths(smallest):
-            yield imresize(image, tenth / 10) if tenth < 10 else image
+        for tenth in streaming.tenths(config.zoom):
+            copy = imresize(image, tenth / 10) if tenth < 10 else image
+            yield from (copy[i:, j:] for i in shifts for j in shifts)
 
 
 def _start(

@@ -21,7 +21,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from srcnn_lib import checkpoints, datasets, evaluation, images, subimages, training
+from srcnn_lib import (
+    checkpoints,
+    datasets,
+    evaluation,
+    images,
+    streaming,
+    subimages,
+    training,
+)
 from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
@@ -196,6 +204,23 @@ def test_pictures_smaller_than_a_sub_image_are_left_out(pictures):
     assert torch.equal(both.label, alone.label)
     with pytest.raises(TrainingError, match="33×33"):
         SubImages([small], 3, 33, 6)
+
+
+def test_shifted_copies_are_seen_in_every_place_of_the_grid(pictures):
+    image, scale = pictures["coins"], 3
+    config = dataclasses.replace(TINY, scale=scale, zoom=0.9, shifted=True)
+    copies = list(training._copies([image], config))
+    assert len(copies) == 2 * scale**2  # two sizes
+    places = [(i, j) for i in range(scale) for j in range(scale)]
+    for (i, j), copy in zip(places, copies):
+        assert np.array_equal(copy, image[i:, j:])
+
+    def seen(top):  # the same pixels, far from all borders
+        lr_wide, _ = streaming.pair(image[top:], scale)
+        return lr_wide[60 - top : 90 - top, 60:90]
+
+    assert np.allclose(seen(0), seen(scale), atol=1e-6)
+    assert not np.allclose(seen(0), seen(1), atol=1e-2)
 
 
 # Validation ----------------------------------------------------------------
