@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 
 import numpy as np
 import pytest
@@ -29,6 +30,10 @@ ANSWERS = {
     ).ANSWERS.items()
 }
 WRONG = [(n, part) for n, (_, wrong) in ANSWERS.items() for part in wrong]
+
+
+def is_value(number):
+    return isinstance(CHECKED[number], exercises.Value)
 
 
 def test_every_check_has_its_answers():
@@ -67,8 +72,7 @@ def test_untouched_stub(number, capsys):
     def raising(*arguments):
         raise NotImplementedError
 
-    is_value = isinstance(CHECKED[number], exercises.Value)
-    for untouched in (..., None) if is_value else (..., None, stub, raising):
+    for untouched in (..., None) if is_value(number) else (..., None, stub, raising):
         exercises.check(number, untouched)
         assert capsys.readouterr().out == f"Exercise {number}: not done yet.\n"
 
@@ -112,6 +116,34 @@ def test_what_no_listed_mistake_explains_is_described():
     assert "of the values differ" in told(lambda code: code[::-1])
     turned = exercises.fault("1.2", lambda rgb: ANSWERS["1.2"][0](rgb).T)
     assert "transposed" in turned
+
+
+@pytest.mark.parametrize("number", [n for n in CHECKED if is_value(n)])
+def test_a_wrong_number_does_not_tell_the_right_one(number):
+    """Or the check would give its answer away."""
+    right = np.asarray(ANSWERS[number][0], dtype=float)
+    for at in range(right.size):
+        wrong = right.copy()
+        wrong.flat[at] = wrong.flat[at] * 1.37 + 0.71
+        said = {exercises.fault(number, answer) for answer in (wrong, 3.77 * wrong)}
+        forms = r"none of the \d|only no\. [\d and]+ of|nearly|\S+ is not the answer"
+        assert all(re.match(forms, message) for message in said), said
+
+
+def test_of_several_results_the_wrong_one_is_named():
+    right = ANSWERS["3.5"][0]
+
+    def told(change):
+        return exercises.fault("3.5", lambda X, C: change(*right(X, C)))
+
+    assert "of the 2 results, no. 1: the result is 3 times" in told(
+        lambda D, C: (3 * D, C)
+    )
+    assert "of the 2 results, no. 2: the result is 0.3 times" in told(
+        lambda D, C: [D, 0.3 * C]
+    )
+    assert "2 results are asked for, in a tuple; this gave 1" in told(lambda D, C: D)
+    assert "this gave 3" in told(lambda D, C: (D, C, C))
 
 
 def test_changed_input_is_noticed():

@@ -116,7 +116,7 @@ def _fault_of_value(exercise: Value, answer) -> str | None:
     for message, wrong in exercise.faults.items():
         if _same(answer, value(wrong), exercise):
             return message
-    return _difference(answer, right)
+    return _difference_of_value(answer, right, exercise)
 
 
 def _fault_of_function(exercise: Function, answer: Callable) -> str | None:
@@ -192,11 +192,32 @@ def _unchanged(before, after) -> bool:
     return True
 
 
+def _difference_of_value(got, wanted, exercise) -> str:
+    """What is wrong with a number or several, without telling the right ones."""
+    given, right = _array(got), _array(wanted)
+    numbers = given.dtype.kind in "fc" and right.dtype.kind in "fc"
+    if not numbers or given.shape != right.shape:
+        return _difference(got, wanted)
+    close = np.isclose(given, right, atol=exercise.atol, rtol=exercise.rtol)
+    if given.size and np.allclose(given, right, rtol=0.01, atol=0):
+        return "nearly: compute it with more digits."
+    if given.ndim == 0:
+        return f"{given:.6g} is not the answer."
+    if not close.any():
+        return f"none of the {given.size} numbers is right."
+    places = [str(k + 1) for k in np.flatnonzero(close)]
+    return f"only no. {' and '.join(places)} of the {given.size} numbers is right."
+
+
 def _difference(got, wanted) -> str:
     kind = type(got).__name__
+    if isinstance(wanted, tuple) and not isinstance(got, str):
+        return _difference_of_several(got, wanted)
     got, wanted = _array(got), _array(wanted)
     if got.dtype.kind == "O":
         return f"the result is of type {kind}; that can't be compared."
+    if got.dtype.kind in "US" and wanted.dtype.kind in "fc":
+        return "that is text; numbers are asked for."
     if got.dtype.kind not in "fc" or wanted.dtype.kind not in "fc":
         return "that is not the answer."
     if got.ndim == 2 and got.T.shape == wanted.shape and np.allclose(got.T, wanted):
@@ -206,6 +227,8 @@ def _difference(got, wanted) -> str:
     if not np.isfinite(got).all():
         return "the result has values that are not finite."
     if got.ndim == 0:
+        if np.isclose(got, wanted, rtol=1e-3):
+            return "all but right: compute in float64, and round nothing."
         return f"{got:.6g} is not the answer."
     if got.size > 1 and wanted.any():
         if np.allclose(got, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max()):
@@ -223,6 +246,19 @@ def _difference(got, wanted) -> str:
         f"{np.mean(apart > 1e-9):.0%} of the values differ, most at [{where}]: "
         f"{got[place]:.6g} instead of {wanted[place]:.6g}."
     )
+
+
+def _difference_of_several(got, wanted: tuple) -> str:
+    """Of the results that a function returns together, the first that differs."""
+    stacked = _array(got).shape == _array(wanted).shape
+    parts = list(got) if stacked or isinstance(got, tuple | list) else [got]
+    count = len(wanted)
+    if len(parts) != count:
+        return f"{count} results are asked for, in a tuple; this gave {len(parts)}."
+    for k, (part, right) in enumerate(zip(parts, wanted, strict=True), 1):
+        if not _same(part, right, Value(right)):
+            return f"of the {count} results, no. {k}: {_difference(part, right)}"
+    return "that is not the answer."
 
 
 def _shapes(arguments: tuple) -> str:

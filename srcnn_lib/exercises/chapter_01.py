@@ -32,9 +32,18 @@ def _mse(hr_255, sr_255, crop):
     return np.mean((hr_255 - sr_255)[crop:-crop, crop:-crop] ** 2)
 
 
+def _of_mean(hr_255, sr_255, crop):
+    inner = (slice(crop, -crop),) * 2
+    return 20 * np.log10(255 / np.abs(np.mean((hr_255 - sr_255)[inner])))
+
+
 def _spread(hr_255, sr_255, crop):
     inner = (slice(crop, -crop),) * 2
     return 20 * np.log10(255 / np.std((hr_255 - sr_255)[inner]))
+
+
+def _rows_only(hr_255, sr_255, crop):
+    return _psnr(hr_255[crop:-crop], sr_255[crop:-crop], 0)
 
 
 def _one_side(hr_255, sr_255, crop):
@@ -45,6 +54,8 @@ def _one_side(hr_255, sr_255, crop):
 STUDIO_256 = np.array([65.738, 129.057, 25.064])
 STUDIO = np.array([65.481, 128.553, 24.966])
 FULL = np.array([0.299, 0.587, 0.114])
+HDTV = np.array([0.2126, 0.7152, 0.0722])
+HDTV_SCIKIT = np.array([0.2125, 0.7154, 0.0721])
 
 
 def _colours(generator):
@@ -67,9 +78,15 @@ def _seen(patch, P):
     return P @ patch @ P.T
 
 
+def _both_sides(first, second, P):
+    left = np.eye(len(P)) - P
+    return _seen(first, P) + left @ second @ left.T
+
+
 def _uneven(generator):
-    scale = int(generator.integers(2, 5))
-    rest = generator.integers(1, scale, size=2)
+    """On one side as much is left over as can be, so that each way of cutting shows."""
+    scale = int(generator.integers(3, 5))
+    rest = generator.permutation([scale - 1, generator.integers(1, scale)])
     height, width = scale * generator.integers(4, 7, size=2) + rest
     shape = (int(height), int(width) + 2 * scale, 3)
     return generator.uniform(0, 255, shape), scale
@@ -78,6 +95,17 @@ def _uneven(generator):
 def _cut(img, scale):
     height, width = img.shape[:2]
     return img[: height - height % scale, : width - width % scale]
+
+
+def _cut_around(img, scale):
+    height, width = _cut(img, scale).shape[:2]
+    top, left = (img.shape[0] - height) // 2, (img.shape[1] - width) // 2
+    return img[top : top + height, left : left + width]
+
+
+def _cut_nearest(img, scale):
+    return img[: round(img.shape[0] / scale) * scale, : round(
+        img.shape[1] / scale) * scale]  # fmt: skip
 
 
 def _keeps_multiples(answer):
@@ -98,8 +126,16 @@ EXERCISES = {
                 lambda hr, sr, crop: _psnr(hr, sr, 0),
             "crop all four borders, not only the first rows and columns.":
                 _one_side,
+            "the columns are cropped too, not only the rows.": _rows_only,
             "the peak is 255, as the grey levels here go from 0 to 255.":
                 lambda hr, sr, crop: _psnr(hr, sr, crop, peak=1.0),
+            "the peak is 255 whatever a picture holds; yours is its brightest pixel.":
+                lambda hr, sr, crop: _psnr(hr, sr, crop, peak=hr.max()),
+            "10 log₁₀ belongs to squares; yours has 255 over the root of the mean "
+            "square: half of what it should be.":
+                lambda hr, sr, crop: _psnr(hr, sr, crop) / 2,
+            "square first, then take the mean: otherwise errors of opposite sign "
+            "cancel.": _of_mean,
             "the error is squared, so the peak is squared too: 255², not 255.":
                 lambda hr, sr, crop: _psnr(hr, sr, crop, peak=255**0.5),
             "PSNR rests on the mean of the squares; yours is their sum, which grows "
@@ -125,6 +161,12 @@ EXERCISES = {
         faults={
             "that is full range, 0…255, as JPEG has it; the paper's luma is in "
             "studio range, 16…235.": lambda rgb: rgb @ FULL,
+            "those are the weights of HDTV (BT.709); the paper's are older.":
+                lambda rgb: rgb @ HDTV,
+            "those are the weights of scikit-image's rgb2gray, of HDTV; the paper's "
+            "are older.": lambda rgb: rgb @ HDTV_SCIKIT,
+            "the offset is right, but white becomes 271: in studio range the weights "
+            "are smaller, 219 in all.": lambda rgb: rgb @ FULL + 16,
             "the offset is missing: black is 16 in studio range.":
                 lambda rgb: _luma(rgb, offset=0),
             "your channels are in the order B, G, R, as OpenCV reads them.":
@@ -163,6 +205,10 @@ EXERCISES = {
             "shrinking works on rows and on columns: P stands on the left, and its "
             "transpose on the right.":
                 lambda first, second, P: P @ first + second - P @ second,
+            "this is the detail alone; add what shrinking sees of the first.":
+                lambda first, second, P: second - _seen(second, P),
+            "some detail is missing, that of rows alone and of columns alone: take "
+            "all of the second but what shrinking sees.": _both_sides,
             "this has no detail at all; add that of the second patch.":
                 lambda first, second, P: _seen(first, P),
         },
@@ -176,6 +222,10 @@ EXERCISES = {
             "is divided by four.": lambda: 20 * np.log10(4),
             "PSNR rises when noise is averaged away.": lambda: -10 * np.log10(4),
             "that is the factor; what is asked is decibels.": 4,
+            "that is how many times smaller the error is; what is asked is decibels.":
+                2,
+            "the scene is the same, but the noise is not: in the mean it cancels in "
+            "part.": 0,
         },
         atol=0.03,
     ),
@@ -192,6 +242,12 @@ EXERCISES = {
                 lambda img, s: img[:, : img.shape[1] - img.shape[1] % s],
             "that is the size of the small picture: cut, don't shrink.":
                 lambda img, s: img[: img.shape[0] // s, : img.shape[1] // s],
+            "that takes every so many-th pixel: cut, don't shrink.":
+                lambda img, s: img[::s, ::s],
+            "cut nothing at the top and at the left; yours keeps the middle, so the "
+            "grids don't line up.": _cut_around,
+            "round down: the nearest multiple may be larger than the picture.":
+                _cut_nearest,
             "more was cut than necessary: the remainder of each side, not a whole "
             "scale.": lambda img, s: img[:-s, :-s],
             "cut the picture; yours is filled up to the next multiple.":

@@ -43,15 +43,20 @@ def _place(taps, n_in, border):
 
 
 def _matrix(
-    n_in, n_out, *, a=-0.5, stretch=None, start=0.5, back=0.5,
-    divide="sum", border="mirror", add=True,
+    n_in, n_out, *, a=-0.5, stretch=None, width=None, start=0.5, back=0.5,
+    inverse=False, divide="sum", border="mirror", add=True, kernel=None,
 ):  # fmt: skip
     """The matrix of today's MATLAB, and with one thing wrong, its mistakes."""
     stretch = min(1.0, n_out / n_in) if stretch is None else stretch
-    width = 4 / stretch
+    width = 4 / stretch if width is None else width
     u = (np.arange(n_out) + start) * n_in / n_out - back
+    if inverse:
+        u = (np.arange(n_out) + start) * n_out / n_in - back
     taps = np.floor(u - width / 2)[:, None] + np.arange(math.ceil(width) + 2)
-    weights = _keys(stretch * (u[:, None] - taps), a)
+    distances = u[:, None] - taps
+    weights = kernel(stretch * distances) if kernel else _keys(stretch * distances, a)
+    inside = (-width / 2 <= distances) & (distances < width / 2)
+    weights = np.where(inside, weights, 0)
     columns = _place(taps.astype(int), n_in, border)
     weights = np.where(columns < 0, 0, weights)
     if divide == "sum":
@@ -64,6 +69,10 @@ def _matrix(
             if j >= 0:
                 matrix[i, j] = (matrix[i, j] if add else 0) + weight
     return matrix
+
+
+def _linear(x):
+    return np.maximum(1 - np.abs(x), 0)
 
 
 def _when_enlarging(matrix_of):
@@ -131,6 +140,10 @@ EXERCISES = {
             "to the second of its four neighbours.": _FOUR[::-1],
             "this is the kernel with a = −0.75, OpenCV's and PyTorch's.":
                 _keys(_DISTANCES, a=-0.75),
+            "this is the kernel with a = −1; MATLAB's is −0.5.":
+                _keys(_DISTANCES, a=-1.0),
+            "that is the nearest pixel alone; the cubic reaches to distance 2.":
+                (0, 1, 0, 0),
             "these are linear interpolation's weights; the cubic reaches to "
             "distance 2.": (0, 2 / 3, 1 / 3, 0),
             "the outer two lie beyond distance 1; there the second line of the "
@@ -151,6 +164,14 @@ EXERCISES = {
             "everything is shifted by half an input pixel: input pixel j has its "
             "centre at j + ½, so subtract ½ again.":
                 lambda n, m: _matrix(n, m, back=0.0),
+            "only the four nearest pixels are weighed; when shrinking, the wider "
+            "kernel reaches more.": lambda n, m: _matrix(n, m, width=4),
+            "the kernel is stretched the wrong way: when shrinking it has to be wider.":
+                lambda n, m: _matrix(n, m, stretch=n / m),
+            "an output pixel is n_in / n_out input pixels wide; you have n_out / n_in.":
+                lambda n, m: _matrix(n, m, inverse=True),
+            "this is linear interpolation; Keys' kernel is a cubic.":
+                lambda n, m: _matrix(n, m, kernel=_linear),
             "there is no antialiasing: when shrinking, the kernel has to be wider.":
                 lambda n, m: _matrix(n, m, stretch=1.0),
             "the rows do not sum to one: divide each by its sum.":
@@ -195,6 +216,10 @@ EXERCISES = {
             "values below 0 or above 255 wrap around: clip them before they become "
             "uint8.":
                 lambda img, R, C: _two_passes(img, R, C, lambda x: _half_up(x) % 256),
+            "the first pass is clipped but not rounded.":
+                lambda img, R, C: _two_passes(img, R, C, _limit, _matlab),
+            "only the first pass is rounded and clipped.":
+                lambda img, R, C: _two_passes(img, R, C, _matlab, lambda x: x),
             "after the first pass the values are rounded but not clipped to 0…255; a "
             "uint8 picture can't hold them.":
                 lambda img, R, C: _two_passes(img, R, C, _half_up, _matlab),

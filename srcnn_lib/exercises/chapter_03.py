@@ -19,7 +19,8 @@ def _begun(generator):
         x = np.array([3.0, 2.0]) @ D[taken] + 0.5 * generator.normal(size=d)
         choices = {_chosen(x, D, taken), _chosen(x, D, taken, np.array)}
         choices.add(int(np.argmax(np.abs(D @ x))))
-        if len(choices) == 3 and not choices.intersection(taken[1:]):
+        apart = _chosen(x, D, taken) != _best_left(x, D, taken)
+        if apart and len(choices) == 3 and not choices.intersection(taken[1:]):
             return x, D, taken
 
 
@@ -30,6 +31,13 @@ def _fit(x, D, taken):
 def _chosen(x, D, taken, size=np.abs):
     rest = x - _fit(x, D, taken) @ D[taken]
     return int(np.argmax(size(D @ rest)))
+
+
+def _best_left(x, D, taken):
+    """The atom most like the patch itself, of those not taken."""
+    products = np.abs(D @ x)
+    products[taken] = 0
+    return int(np.argmax(products))
 
 
 def _code(weights, taken, atoms):
@@ -51,6 +59,23 @@ def _next_signed(x, D, taken):
 def _next_of_patch(x, D, taken):
     taken = [*taken, int(np.argmax(np.abs(D @ x)))]
     return _code(_fit(x, D, taken), taken, len(D))
+
+
+def _next_left(x, D, taken):
+    taken = [*taken, _best_left(x, D, taken)]
+    return _code(_fit(x, D, taken), taken, len(D))
+
+
+def _next_only(x, D, taken):
+    new = _chosen(x, D, taken)
+    rest = x - _fit(x, D, taken) @ D[taken]
+    return _code(D[new] @ rest, [new], len(D))
+
+
+def _next_of_rest(x, D, taken):
+    rest = x - _fit(x, D, taken) @ D[taken]
+    taken = [*taken, _chosen(x, D, taken)]
+    return _code(_fit(rest, D, taken), taken, len(D))
 
 
 def _next_alone(x, D, taken):
@@ -89,6 +114,16 @@ def _ista_step(c, x, D, penalty, step):
 def _hard_step(c, x, D, penalty, step):
     z = _descended(c, x, D, step)
     return np.where(np.abs(z) > step * penalty, z, 0)
+
+
+def _shrunk_only(c, x, D, penalty, step):
+    """Too small weights pass zero in place of staying there."""
+    z = _descended(c, x, D, step)
+    return z - step * penalty * np.sign(z)
+
+
+def _subgradient(c, x, D, penalty, step):
+    return _descended(c, x, D, step) - step * penalty * np.sign(c)
 
 
 def _codes(generator):
@@ -133,13 +168,24 @@ def _mod_step(X, C):
     return D / length[:, None], C * length
 
 
+def _mod_squared(X, C):
+    D = _least_squares(X, C)
+    length = np.square(D).sum(axis=1)
+    return D / length[:, None], C * length
+
+
+def _mod_recoded(X, C):
+    D = _mod(X, C)[0]
+    return D, np.linalg.lstsq(D.T, X.T, rcond=None)[0].T
+
+
 def _mod_whole(X, C):
     D = _least_squares(X, C)
     return D / np.linalg.norm(D), C * np.linalg.norm(D)
 
 
 def _overlapping(generator):
-    step = int(generator.integers(1, 4))
+    step = int(generator.integers(2, 4))  # so that counts aren't the patch's size
     size = step + int(generator.integers(1, 4))
     rows, columns = generator.choice([3, 4, 5, 6], size=2, replace=False)
     return generator.normal(size=(rows, columns, size, size)), step
@@ -182,6 +228,14 @@ def _last_wins(patches, step):
     return out
 
 
+def _first_wins(patches, step):
+    shape, places = _places(patches, step)
+    out = np.zeros(shape)
+    for at, place in reversed(places):
+        out[place] = patches[at]
+    return out
+
+
 def _halved(patches, step):
     """The mean of what is there and the next patch, again and again."""
     shape, places = _places(patches, step)
@@ -202,6 +256,11 @@ EXERCISES = {
             "compare absolute values.": _next_signed,
             "the next atom must correlate with what is left of the patch, not with "
             "the patch itself.": _next_of_patch,
+            "the atoms taken are left out, but the next one is still that most like "
+            "the patch itself; look at what is left of it.": _next_left,
+            "the atoms taken before have lost their weights.": _next_only,
+            "the atom is right, but the weights are those of what is left; fit them to "
+            "the patch.": _next_of_rest,
             "the atom is right, but only its weight was fitted: fit all atoms taken so "
             "far again, that is the O in OMP.": _next_alone,
             "the atom is right, but correlations are not weights: atoms overlap, so "
@@ -222,6 +281,8 @@ EXERCISES = {
             "the penalties are right; but look at the slope again: the ½ in front of "
             "the square is gone in the derivative, so α₁ falls by λ, not by λ/2.":
                 (1, 2, 0.8),
+            "a penalty is not negative: what counts is the size of the correlation.":
+                (1, -2, 0.6),
             "the penalties are right; the weight falls by λ, so it is 1 − 0.4.":
                 (1, 2, 0.4),
         },
@@ -244,6 +305,14 @@ EXERCISES = {
                 ),
             "this is a hard threshold: weights that stay must shrink by the threshold "
             "too.": _hard_step,
+            "the sign is lost: a negative weight stays negative.":
+                lambda c, x, D, penalty, step: np.abs(
+                    _ista_step(c, x, D, penalty, step)
+                ),
+            "weights smaller than the threshold change their sign; they become zero.":
+                _shrunk_only,
+            "the penalty is made part of the slope; then no weight becomes zero. "
+            "Descend first, then threshold.": _subgradient,
             "the threshold is missing, or is zero.":
                 lambda c, x, D, penalty, step: _descended(c, x, D, step),
             "the gradient is not scaled by the step.":
@@ -280,6 +349,10 @@ EXERCISES = {
             "the dictionary comes first, then the codes: yours are exchanged.":
                 lambda X, C: _mod(X, C)[::-1],
             "these atoms are the best, but not of unit length.": _mod_long,
+            "a length is the root of the sum of squares; yours is the sum.":
+                _mod_squared,
+            "the atoms are right, but the codes were found anew; they stay, but for "
+            "their scale.": _mod_recoded,
             "atoms are rows; here the columns have been brought to unit length.":
                 _mod_columns,
             "C.T @ X is not yet the solution: atoms are used together, so divide by "
@@ -296,6 +369,13 @@ EXERCISES = {
                 lambda patches, step: _summed(patches, step)[0],
             "near the border fewer patches overlap: count them for each pixel.":
                 _average_by_most,
+            "divide by the number of patches over a pixel; yours is the number of "
+            "pixels in a patch.":
+                lambda patches, step: (
+                    _summed(patches, step)[0] / patches.shape[2] ** 2
+                ),
+            "where patches overlap only the first one is left: add them up.":
+                _first_wins,
             "where patches overlap only the last one is left: add them up.":
                 _last_wins,
             "the mean of what is there and the next patch weighs the last one most: "

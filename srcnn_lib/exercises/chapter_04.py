@@ -51,6 +51,17 @@ def _most_last(x, lr, hr, count):
     return _chosen(x, lr, hr, _nearest(x, lr, count)[::-1])
 
 
+def _all_positive(x, lr, hr, count):
+    at = _nearest(x, lr, count)
+    return np.abs(lr[at]), np.abs(hr[at])
+
+
+def _weighed(x, lr, hr, count):
+    at = _nearest(x, lr, count)
+    products = (lr[at] @ x)[:, None]
+    return lr[at] * products, hr[at] * products
+
+
 def _samples(generator):
     d, m = (int(n) for n in generator.choice([3, 4, 5, 6], 2, replace=False))
     k = int(generator.integers(9, 14))
@@ -107,6 +118,14 @@ def _turned(x, anchors, P):
     return sign[:, None] * _by_anchor(x, P, at)
 
 
+def _unit_windows(x, anchors, P):
+    return _anchored(x / np.linalg.norm(x, axis=1, keepdims=True), anchors, P)
+
+
+def _one_for_all(x, anchors, P):
+    return x @ P[np.abs(x @ anchors.T).sum(axis=0).argmax()]
+
+
 def _of_atom(x, anchors, P):
     at = np.abs(x @ anchors.T).argmax(axis=1)
     return _by_anchor(anchors[at], P, at)
@@ -154,6 +173,7 @@ EXERCISES = {
             "round.": (0.2, 0.8),
             "G holds squared distances, so a neighbour twice as far gets a quarter of "
             "the weight, not a half.": (2 / 3, 1 / 3),
+            "with the nearer one alone x is rebuilt less well than with both.": (1, 0),
             "these two are not equally far from x: look at G.": (0.5, 0.5),
         },
     ),
@@ -167,6 +187,10 @@ EXERCISES = {
             "together.": lambda *a: _neighbours(*a, flip_hr=False),
             "the features must be negated with their large patches: they belong "
             "together.": lambda *a: _neighbours(*a, flip_lr=False),
+            "an atom is negated as a whole; you took the absolute value of each of its "
+            "numbers.": _all_positive,
+            "the sign of the correlation turns an atom; its size changes nothing.":
+                _weighed,
             "an atom that correlates negatively is alike too: compare absolute values.":
                 _signed,
             "these are the atoms that are least alike: sort downwards.": _least_alike,
@@ -181,6 +205,10 @@ EXERCISES = {
             "the ridge is missing.": lambda N, H, ridge: _projection(N, H, 0.0),
             "the ridge is added to all of the matrix; it belongs on the diagonal.":
                 _ridge_everywhere,
+            "the ridge is subtracted; it is added.":
+                lambda N, H, ridge: _projection(N, H, -ridge),
+            "the ridge was multiplied by the number of samples; it is λ as it is.":
+                lambda N, H, ridge: _projection(N, H, len(N) * ridge),
             "the ridge is squared; it is the weight of the squared weights as it is.":
                 lambda N, H, ridge: _projection(N, H, ridge**2),
             "this is the projection times 1 + λ; leave the factor to the caller.":
@@ -200,6 +228,9 @@ EXERCISES = {
                 ),
             "the anchor is right, but the window keeps its sign: a linear map turns "
             "−x into the negative result by itself.": _turned,
+            "the window was brought to length one; for the choice it doesn't matter, "
+            "but its matrix gets the window as it is.": _unit_windows,
+            "all windows take the same anchor; each has its own.": _one_for_all,
             "the matrix is applied to the anchor; it must be applied to the window.":
                 _of_atom,
             "this anchor is the least alike one.":
@@ -218,6 +249,18 @@ EXERCISES = {
                 lambda x, X, Y, sigma, ridge: _kernel(x, X, Y, sigma, 0.0),
             "the ridge is added to all of the matrix; it belongs on the diagonal.":
                 _ridge_on_bumps,
+            "the bump grows with the distance: a minus is missing.":
+                lambda *a: _kernel(
+                    *a, lambda a, b, s: np.exp(_apart(a, b) / (2 * s**2))
+                ),
+            "a bump is 1 in its middle: nothing stands before the exponential.":
+                lambda *a: _kernel(
+                    *a, lambda a, b, s: _bumps(a, b, s) / (s * np.sqrt(2 * np.pi))
+                ),
+            "these are the coefficients; now sum the bumps at the new windows.":
+                lambda x, X, Y, sigma, ridge: np.linalg.solve(
+                    _bumps(X, X, sigma) + ridge * np.eye(len(X)), Y
+                ),
             "the bump has 2σ² below the squared distance.":
                 lambda *a: _kernel(*a, lambda a, b, s: np.exp(-_apart(a, b) / s**2)),
             "σ is squared: the bump has 2σ² below the squared distance.":

@@ -106,6 +106,10 @@ EXERCISES = {
         faults={
             "the count is right; but each layer after the first adds its width "
             "less one to what a pixel sees, not its width.": (11_360, 19),
+            "the count is right; but where two filters meet they share a pixel: "
+            "11 + 7 is one too many.": (11_360, 18),
+            "the count is right; but that is how far to one side, and without the "
+            "pixel itself.": (11_360, 8),
             "the count is right; but a 1×1 layer looks no farther: it adds 0, and "
             "the last layer 6.": (11_360, 16),
             "the paper counts weights without the biases; the width is right.":
@@ -126,6 +130,8 @@ EXERCISES = {
             "n_in · n_out · f² weights.": _alone,
             "a filter is f wide and f high: f² weights per input map.":
                 lambda *a: _cost(*a, squared=False),
+            "weights come first, then multiplications.":
+                lambda *a: _cost(*a)[::-1],
             "the weights are right, but without padding each layer's output is "
             "smaller by f − 1 in height and width.":
                 lambda *a: _cost(*a, shrink=False),

@@ -45,6 +45,24 @@ def variance(hr_255, sr_255, crop):
     return 10 * np.log10(255**2 / error.var())
 
 
+def root_in_ten(hr_255, sr_255, crop):
+    return 10 * np.log10(255 / np.sqrt(mse(hr_255, sr_255, crop)))
+
+
+def brightest(hr_255, sr_255, crop):
+    return 10 * np.log10(hr_255.max() ** 2 / mse(hr_255, sr_255, crop))
+
+
+def mean_squared(hr_255, sr_255, crop):
+    error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
+    return 10 * np.log10(255**2 / error.mean() ** 2)
+
+
+def rows_cropped(hr_255, sr_255, crop):
+    error = hr_255[crop:-crop] - sr_255[crop:-crop]
+    return 10 * np.log10(255**2 / (error**2).mean())
+
+
 def natural(hr_255, sr_255, crop):
     error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
     return 10 * np.log(255**2 / (error**2).mean())
@@ -79,6 +97,26 @@ def unscaled_luma(rgb_255):
     return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
 
 
+def tv_luma(rgb_255, weights=(0.2126, 0.7152, 0.0722)):
+    return sum(weights[k] * rgb_255[..., k] for k in range(3))
+
+
+def unseen_twice(first, second, P):
+    detail = second - P @ second
+    return P @ first @ P.T + detail - detail @ P.T
+
+
+def middle(img, scale):
+    up, left = (img.shape[0] % scale) // 2, (img.shape[1] % scale) // 2
+    out = img[up:, left:]
+    return out[: img.shape[0] // scale * scale, : img.shape[1] // scale * scale]
+
+
+def nearest(img, scale):
+    height, width = (round(n / scale) * scale for n in img.shape[:2])
+    return img[:height, :width]
+
+
 def other_hr(first, second, P):
     difference = first - second
     return second + P @ difference @ P.T
@@ -111,6 +149,11 @@ ANSWERS = {
             "you forgot the border crop": uncropped,
             "all four borders": half_cropped,
             "the peak is 255": lambda h, s, c: psnr(h, s, c) - 20 * math.log10(255),
+            "not only the rows": rows_cropped,
+            "its brightest pixel": brightest,
+            "over the root": root_in_ten,
+            "square first": mean_squared,
+            "round nothing": lambda h, s, c: round(psnr(h, s, c), 2),
             "the peak is squared too": small_peak,
             "yours is their sum": summed,
             "the mean squared error": mse,
@@ -125,6 +168,9 @@ ANSWERS = {
         luma,
         {
             "that is full range": jpeg_luma,
+            "weights of HDTV": tv_luma,
+            "rgb2gray": lambda rgb: tv_luma(rgb, (0.2125, 0.7154, 0.0721)),
+            "white becomes 271": lambda rgb: jpeg_luma(rgb) + 16,
             "the offset is missing": lambda rgb: luma(rgb) - 16,
             "in the order B, G, R": bgr_luma,
             "divide by 255 first": unscaled_luma,
@@ -144,6 +190,8 @@ ANSWERS = {
             "take that off": lambda first, second, P: second + P @ first @ P.T,
             "counted twice": lambda f, s, P: f + (s - P @ s @ P.T),
             "its transpose on the right": lambda f, s, P: s + P @ (f - s),
+            "the detail alone": lambda f, s, P: s - P @ s @ P.T,
+            "some detail is missing": unseen_twice,
             "no detail at all": lambda first, second, P: P @ (first @ P.T),
         },
     ),
@@ -153,7 +201,12 @@ ANSWERS = {
             "its square to a quarter": 3.01,
             "half and not to a quarter": 12.04,
             "PSNR rises": -6.02,
-            "what is asked is decibels": 4.0,
+            "the factor; what is asked": 4.0,
+            "how many times smaller": 2,
+            "cancels in part": 0.0,
+            "more digits": 6.065,
+            "is not the answer": 8.0,
+            "numbers are asked for": "6.02",
         },
     ),
     "1.5": (
@@ -163,6 +216,9 @@ ANSWERS = {
             "not only the rows": lambda img, s: img[: len(img) // s * s],
             "not only the columns": lambda img, s: img[:, : img.shape[1] // s * s],
             "cut, don't shrink": lambda i, s: i[: len(i) // s, : i.shape[1] // s],
+            "every so many-th": lambda img, s: img[::s, ::s],
+            "keeps the middle": middle,
+            "round down": nearest,
             "more was cut than necessary": lambda img, s: img[:-s, :-s],
             "filled up to the next multiple": filled_up,
             "must stay whole": lambda i, s: i[: -(len(i) % s), : -(i.shape[1] % s)],

@@ -91,6 +91,34 @@ def always_stretched(n_in, n_out):
     return loops(n_in, n_out, stretch=n_out / n_in)
 
 
+def four_taps(n_in, n_out):
+    """Weights of the wider kernel, for the usual four pixels."""
+    R = np.zeros((n_out, n_in))
+    for i in range(n_out):
+        u = (i + 0.5) * n_in / n_out - 0.5
+        for j in range(math.floor(u) - 1, math.floor(u) + 3):
+            R[i, mirrored(j, n_in)] += k(min(1, n_out / n_in) * (u - j))
+    return R / R.sum(axis=1, keepdims=True)
+
+
+def upside_down(n_in, n_out):
+    R = np.zeros((n_out, n_in))
+    for i in range(n_out):
+        u = (i + 0.5) * n_out / n_in - 0.5
+        for j in range(-2 * n_in, 3 * n_in):
+            R[i, mirrored(j, n_in)] += k((u - j) * n_out / n_in)
+    return R / R.sum(axis=1, keepdims=True)
+
+
+def linear(n_in, n_out):
+    R = np.zeros((n_out, n_in))
+    for i in range(n_out):
+        for j in range(-2 * n_in, 3 * n_in):
+            distance = abs((i + 0.5) - (j + 0.5) * n_out / n_in)
+            R[i, mirrored(j, n_in)] += max(0, 1 - distance)
+    return R / R.sum(axis=1, keepdims=True)
+
+
 def only_shrinks(n_in, n_out):
     assert n_out < n_in
     return loops(n_in, n_out)
@@ -145,6 +173,10 @@ ANSWERS = {
         {
             "wrong order": (-1 / 27, 9 / 27, 21 / 27, -2 / 27),
             "a = −0.75": [k(d, -0.75) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
+            "a = −1": [k(d, -1) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
+            "the nearest pixel alone": (0, 1, 0, 0),
+            "only no. 2 and 3 of the 4": (-0.1, 0.7778, 0.3333, -0.01),
+            "none of the 4": (0.1, 0.4, 0.4, 0.1),
             "linear interpolation": (0, 2 / 3, 1 / 3, 0),
             "second line of the formula": tuple(
                 1.5 * d**3 - 2.5 * d**2 + 1 for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)
@@ -158,6 +190,10 @@ ANSWERS = {
         {
             "at i + ½, not i": shifted,
             "subtract ½ again": lambda n, m: shifted(n, m, half=0.5),
+            "only the four nearest": four_taps,
+            "the wrong way": lambda n, m: loops(n, m, stretch=n / m),
+            "you have n_out / n_in": upside_down,
+            "this is linear": linear,
             "no antialiasing": lambda n, m: loops(n, m, stretch=1),
             "do not sum to one": lambda n, m: loops(n, m, normal=False),
             "only nearly": times_scale,
@@ -185,6 +221,10 @@ ANSWERS = {
             "even neighbour": even,
             "cut off": cut_off,
             "wrap around": wrapped,
+            "first pass is clipped": lambda img, R, C: uint8(
+                (R @ img).clip(0, 255) @ C.T
+            ),
+            "only the first pass": lambda img, R, C: uint8(R @ img) @ C.T,
             "after the first pass": clipped_late,
             "rounded but not clipped": never_clipped,
         },

@@ -44,6 +44,28 @@ def grow_keeping(x, D, taken):
     return code
 
 
+def grow_left(x, D, taken):
+    products = abs(D @ x)
+    products[taken] = -1
+    return grow_by(lambda *_: products.argmax())(x, D, taken)
+
+
+def grow_only_new(x, D, taken):
+    rest = x - np.linalg.pinv(D[taken].T) @ x @ D[taken]
+    k = abs(D @ rest).argmax()
+    code = np.zeros(len(D))
+    code[k] = D[k] @ rest
+    return code
+
+
+def grow_on_rest(x, D, taken):
+    rest = x - np.linalg.pinv(D[taken].T) @ x @ D[taken]
+    chosen = [*taken, abs(D @ rest).argmax()]
+    code = np.zeros(len(D))
+    code[chosen] = np.linalg.pinv(D[chosen].T) @ rest
+    return code
+
+
 def grow_by_products(x, D, taken):
     rest = x - np.linalg.pinv(D[taken].T) @ x @ D[taken]
     code = np.zeros(len(D))
@@ -112,6 +134,18 @@ def step_first_cut(c, x, D, penalty, step):
     return F.softshrink(torch.from_numpy(c), step * penalty).numpy() - step * slope
 
 
+def step_past_zero(c, x, D, penalty, step):
+    z = c - step * (c @ D - x) @ D.T
+    z[z > 0] -= step * penalty
+    z[c - step * (c @ D - x) @ D.T < 0] += step * penalty
+    return z
+
+
+def step_as_slope(c, x, D, penalty, step):
+    slope = (c @ D - x) @ D.T + penalty * np.sign(c)
+    return c - step * slope
+
+
 def mod(X, C):
     D = np.linalg.solve(C.T @ C, C.T @ X)
     C = C.copy()
@@ -139,6 +173,17 @@ def mod_product(X, C):
     D = C.T @ X
     length = np.sqrt((D**2).sum(axis=1))
     return (D.T / length).T, C @ np.diag(length)
+
+
+def mod_squares(X, C):
+    D = np.linalg.pinv(C) @ X
+    squares = (D * D).sum(axis=1)
+    return (D.T / squares).T, C @ np.diag(squares)
+
+
+def mod_recoded(X, C):
+    D, _ = mod(X, C)
+    return D, X @ np.linalg.pinv(D)
 
 
 def mod_one_length(X, C):
@@ -179,6 +224,9 @@ ANSWERS = {
         {
             "absolute values": grow_by(lambda D, x, rest: (D @ rest).argmax()),
             "not with the patch itself": grow_by(lambda D, x, r: abs(D @ x).argmax()),
+            "atoms taken are left out": grow_left,
+            "lost their weights": grow_only_new,
+            "those of what is left": grow_on_rest,
             "the O in OMP": grow_keeping,
             "correlations are not weights": grow_by_products,
             "no atom was added": grow_not,
@@ -192,6 +240,9 @@ ANSWERS = {
             "also shrinks": (1, 2, 1.0),
             "not by λ/2": (1, 2, 1 - 0.4 / 2),
             "1 − 0.4": (1, 2, 0.4),
+            "is not negative": (1, -2, 0.6),
+            "only no. 2 and 3 of the 3": (1.6, 2, 0.6),
+            "in a tuple": (1, 2),
         },
     ),
     "3.4": (
@@ -201,6 +252,9 @@ ANSWERS = {
             "penalty times the step": step_by_penalty,
             "negative weights are cut off": step_relu,
             "hard threshold": step_hard,
+            "the sign is lost": lambda *a: abs(step_loops(*a)),
+            "change their sign": step_past_zero,
+            "part of the slope": step_as_slope,
             "threshold is missing": lambda c, x, D, penalty, step: step_loops(
                 c, x, D, 0, step
             ),
@@ -219,6 +273,9 @@ ANSWERS = {
             "take up their lengths": lambda X, C: (mod(X, C)[0], C),
             "the wrong way": mod_divided_twice,
             "yours are exchanged": lambda X, C: (mod(X, C)[1], mod(X, C)[0]),
+            "root of the sum": mod_squares,
+            "found anew": mod_recoded,
+            "this gave 1": lambda X, C: mod(X, C)[0],
             "not of unit length": lambda X, C: (np.linalg.pinv(C) @ X, C),
             "the columns have been": mod_columns,
             "not yet the solution": mod_product,
@@ -230,6 +287,10 @@ ANSWERS = {
         {
             "this is the sum": lambda p, step: fold(p, step, weigh=False),
             "fewer patches overlap": fold_by_most,
+            "pixels in a patch": lambda p, step: (
+                fold(p, step, weigh=False) / p[0, 0].size
+            ),
+            "only the first one": lambda p, step: paste(p, step, lambda old, new: old),
             "only the last one": lambda p, step: paste(p, step, lambda old, new: new),
             "weighs the last one most": lambda p, step: paste(
                 p, step, lambda old, new: (old + new) / 2

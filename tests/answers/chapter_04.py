@@ -30,6 +30,16 @@ def upside_down(x, lr, hr, count):
     return features[::-1], patches[::-1]
 
 
+def magnitudes(x, lr, hr, count):
+    features, patches = neighbours(x, lr, hr, count)
+    return abs(features), abs(patches)
+
+
+def by_product(x, lr, hr, count):
+    at = np.argsort(abs(lr @ x))[::-1][:count]
+    return np.diag(lr[at] @ x) @ lr[at], np.diag(lr[at] @ x) @ hr[at]
+
+
 def projection(N, H, ridge):
     N, H = torch.from_numpy(N), torch.from_numpy(H)
     inner = N.T @ N
@@ -73,20 +83,26 @@ def alike(anchor, window):
     return abs(anchor @ window)
 
 
+def same_anchor(x, anchors, P):
+    return x @ P[abs(anchors @ x.T).sum(axis=1).argmax()]
+
+
 def mean_anchor(x, anchors, P):
     return sum(x @ matrix for matrix in P) / len(P)
 
 
-def kernel(x, X, Y, sigma, ridge, over=None, power=2):
+def kernel(x, X, Y, sigma, ridge, over=None, power=2, high=1.0, last=True):
     over = over or 2 * sigma**2
 
     def bump(a, b):
-        return np.exp(-(np.linalg.norm(a - b) ** power) / over)
+        return high * np.exp(-(np.linalg.norm(a - b) ** power) / over)
 
     K = np.array([[bump(a, b) for b in X] for a in X])
     for k in range(len(X)):
         K[k, k] += ridge
     coefficients = np.linalg.inv(K) @ Y
+    if not last:
+        return coefficients
     return np.array(
         [sum(bump(a, X[k]) * coefficients[k] for k in range(len(X))) for a in x]
     )
@@ -117,6 +133,8 @@ ANSWERS = {
             "rebuild x exactly": tuple(np.linalg.solve([[3, 4], [2, -1]], [2, 1])),
             "other way round": (0.2, 0.8),
             "a quarter of the weight": (1 - 1 / 3, 1 / 3),
+            "the nearer one alone": (1.0, 0.0),
+            "none of the 2": (0.6, 0.4),
             "not equally far": (0.5, 0.5),
         },
     ),
@@ -128,6 +146,9 @@ ANSWERS = {
             "features must be negated": lambda *a: neighbours(*a, flip=(0, 1)),
             "compare absolute values": by_sign,
             "sort downwards": least,
+            "as a whole": magnitudes,
+            "its size changes nothing": by_product,
+            "this gave 1": lambda *a: neighbours(*a)[0],
             "most alike comes first": upside_down,
         },
     ),
@@ -137,6 +158,8 @@ ANSWERS = {
             "use the d×d form": projection_of_many,
             "ridge is missing": lambda N, H, ridge: np.linalg.pinv(N) @ H,
             "on the diagonal": ridge_everywhere,
+            "it is added": lambda N, H, ridge: projection(N, H, -ridge),
+            "number of samples": lambda N, H, r: projection(N, H, r * N.shape[0]),
             "ridge is squared": lambda N, H, ridge: projection(N, H, ridge * ridge),
             "1 + λ": lambda N, H, ridge: projection(N, H, ridge) * (1 + ridge),
             "transposed": lambda N, H, ridge: projection(N, H, ridge).T,
@@ -150,6 +173,10 @@ ANSWERS = {
                 alike, lambda x, a, P: x @ P if a @ x > 0 else -x @ P
             ),
             "smallest distance": anchored_by(lambda a, x: -((a - x) ** 2).sum()),
+            "brought to length one": anchored_by(
+                alike, lambda x, a, P: x @ P / np.linalg.norm(x)
+            ),
+            "each has its own": same_anchor,
             "applied to the anchor": anchored_by(alike, lambda x, a, P: a @ P),
             "least alike": anchored_by(lambda a, x: -abs(a @ x)),
             "mean over all anchors": mean_anchor,
@@ -160,6 +187,13 @@ ANSWERS = {
         {
             "ridge is missing": lambda x, X, Y, s, r: kernel(x, X, Y, s, 0.0),
             "belongs on the diagonal": ridged,
+            "a minus is missing": lambda x, X, Y, s, r: kernel(
+                x, X, Y, s, r, -2 * s * s
+            ),
+            "1 in its middle": lambda x, X, Y, s, r: kernel(
+                x, X, Y, s, r, high=(2 * np.pi * s * s) ** -0.5
+            ),
+            "these are the coefficients": lambda *a: kernel(*a, last=False),
             "the bump has 2σ²": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, s * s),
             "σ is squared": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, 2 * s),
             "not the distance": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, power=1),

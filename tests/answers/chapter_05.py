@@ -153,6 +153,10 @@ ANSWERS = {
         {
             "its width less one": (11360, 11 + 1 + 7),
             "looks no farther": (11360, 16),
+            "share a pixel": (11360, 11 + 7),
+            "to one side": (11360, 8),
+            "only no. 2 of the 2": (8192, 17),
+            "none of the 2": (17, 11360),
             "without the biases": (11457, 17),
             "numbers of 9-1-5": (8032, 13),
             "has 64 input maps": (64 * 121 + 32 * 1 + 1 * 49, 17),
@@ -161,6 +165,7 @@ ANSWERS = {
     "5.2": (
         cost,
         {
+            "weights come first": lambda *a: cost(*a)[::-1],
             "biases are counted": cost_with_biases,
             "smaller by f − 1": cost_at_full_size,
             "f² weights per input map": cost_of_lines,
