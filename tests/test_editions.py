@@ -13,7 +13,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from srcnn_lib import widgets
+from srcnn_lib import datasets, widgets
 from tools import course, editions, markdown, notebooks, slides
 
 CHAPTERS = editions.pages_of_the_book()
@@ -164,6 +164,23 @@ def test_nbgrader_accepts_the_student_edition(master):
     given = editions.student(master)
     validator.validate_nb(given)
     assert validator.schema_version == editions.SCHEMA
+
+
+def test_nbgrader_is_told_to_keep_the_stubs(tmp_path):
+    """Else it writes its own in their place, without the names that checks use."""
+
+    class Part:
+        def __getattr__(self, name):
+            self.__dict__[name] = Part()
+            return self.__dict__[name]
+
+    folder = editions.build("student", CHAPTERS[:1], tmp_path)
+    config = Part()
+    text = (folder / editions.NBGRADER).read_text()
+    exec(text, {"get_config": lambda: config})
+    assert config.ClearSolutions.enabled is False
+    with zipfile.ZipFile(folder / editions.ZIP) as packed:
+        assert not any(editions.NBGRADER in name for name in packed.namelist())
 
 
 def test_nbgrader_would_notice_an_error():
@@ -350,6 +367,18 @@ def test_what_moves_on_a_page_stands_on_a_slide():
     moved = slides.standing(widgets.frames(grey, caption="C", alt="d").page)
     assert moved.count("data:image/png") == 1 and "<script" not in moved
     assert slides.standing("<p>else</p>") == ""
+
+
+def test_a_deck_of_demo_pictures_says_so():
+    page = executed_page()
+    made = slides.of_page(notebooks.BOOK / "01_small.ipynb", page)
+    assert not any("Demo pictures" in slide.body for slide in made)
+    box = {"text/html": datasets.Notice("Resting on a < b.")._repr_html_()}
+    drawn = next(cell for cell in page.cells if cell.source == "plot()")
+    drawn.outputs.insert(0, nbformat.v4.new_output("display_data", box))
+    title, *others = slides.of_page(notebooks.BOOK / "01_small.ipynb", page)
+    assert "Demo pictures.</strong> Resting on a &lt; b." in title.body
+    assert [slide.kind for slide in others] == [slide.kind for slide in made[1:]]
 
 
 def test_a_deck_without_npm_scrolls_and_says_so(tmp_path, monkeypatch, capsys):

@@ -9,7 +9,8 @@
 Each goes to ``_build/editions/NAME``, written whole beside it and then renamed.
 Nothing is run, and nothing is kept from before: an edition follows from the
 pages alone, byte for byte.  Cells are told apart by the tags of tools/course.py.
-The student edition carries nbgrader's metadata.
+The student edition carries nbgrader's metadata, and the configuration that it
+needs lies beside the zip.
 """
 
 import argparse
@@ -43,6 +44,13 @@ README = """\
 Needs Python 3.11 or newer: python -m pip install jupyterlab scikit-learn sporco -e .
 Then: jupyter lab book/01_super_resolution.ipynb (or one page in a course's platform).
 Answer in the cells that say "yours", run them, then run the check below each.
+"""
+NBGRADER = "nbgrader_config.py"
+CONFIG = """\
+# For a course's folder: nbgrader leaves the pages' stubs as they are.
+c = get_config()
+c.CourseDirectory.course_id = "srcnn"
+c.ClearSolutions.enabled = False
 """
 ANSWER = "*Your answer to {number}:*\n\n"
 LAB = "# Your code for {number}, if you need any.\n"
@@ -311,6 +319,7 @@ def write_notebooks(name: str, pages: list[Path], folder: Path) -> None:
         for licence in ("LICENSE", "LICENSE-text"):
             shutil.copyfile(ROOT / licence, folder / licence)
         pack(folder)
+        (folder / NBGRADER).write_text(CONFIG, encoding="utf-8")
 
 
 def wanted(path: Path) -> bool:

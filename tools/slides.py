@@ -179,6 +179,7 @@ def of_page(page: Path, nb) -> list[Slide]:
     book = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text())["title"]
     goals = "".join(f"<li>{inline(goal)}</li>" for goal in course.goals(nb))
     first = f'<p class="over">{book} · chapter {chapter}</p><h1>{inline(title)}</h1>'
+    first += demo_note(nb)
     opening = nb.cells[0].source.partition("\n")[2]
     opening = re.sub(r"^\[!\[Open in Colab\].*$", "", opening, flags=re.MULTILINE)
     slides = [Slide(first, "title"), Slide(f"<h2>You will be able to</h2>"
@@ -193,6 +194,18 @@ def of_page(page: Path, nb) -> list[Slide]:
         question_slide(k, question) for k, question in enumerate(course.quiz(nb), 1)
     ]
     return slides + summary
+
+
+def demo_note(nb) -> str:
+    """What the page says where its numbers rest on the demo photographs."""
+    boxes = [
+        output.get("data", {}).get("text/html", "")
+        for cell in nb.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    ]
+    said = re.search(r'class="srcnn-demo-note"[^>]*>(.*?)</div>', "".join(boxes), re.S)
+    return f'<p class="over">{said[1]}</p>' if said else ""
 
 
 def title_of(nb) -> str:
@@ -355,7 +368,7 @@ def figure(cell) -> str:
 def standing(moving: str) -> str:
     """A moving figure as a still: the first pictures of a comparison and the
     last, side by side; of frames, the one it starts with."""
-    if 'class="srcnn-' not in moving:
+    if 'class="srcnn-' not in moving or "<figcaption>" not in moving:
         return ""
     names = re.findall('<span class="name"[^>]*>(.*?)</span>', moving)
     pictures = [tag for tag in re.findall("<img [^>]*>", moving) if "data:" in tag]
