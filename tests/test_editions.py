@@ -319,7 +319,8 @@ def executed_page():
     page = small_page()
     text = (
         "## A section\n\nA *border* of a picture is what a method knows least of.\n\n"
-        "$$ y = x^2 $$\n\nIt leans on the last. Measured, it costs 0.5 dB of PSNR.\n"
+        "$$ y = x^2 $$\n\nwhere the square is what a sentence goes on with.\n\n"
+        "It leans on the last. Measured, it costs 0.5 dB of PSNR.\n"
     )
     drawn = new_code_cell("plot()")
     drawn.metadata["mystnb"] = {
@@ -345,6 +346,7 @@ def test_a_deck_has_each_part_and_the_whole_text_in_its_notes():
     _, goals, text, figure, table, quiz, summary = made
     assert "<li>measure;</li>" in goals.body
     assert "<em>border</em>" in text.body and "\\[y = x^2\\]" in text.body
+    assert "where the square" not in text.body
     assert "It leans" not in text.body and "It leans" in text.notes[0]
     assert 'alt="A line that goes up."' in figure.body and "\\(x\\)" in figure.body
     assert "What follows" in figure.notes[0]

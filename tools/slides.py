@@ -308,6 +308,7 @@ def key_sentences(text: str, room: int) -> list[str]:
     """
     text = re.sub(r"^(`{3,}|:{3,}).*?^\1", "", text, flags=re.M | re.S)
     text = re.sub(r"^\$\$.*?\$\$", "", text, flags=re.M | re.S)
+    text = re.sub(r",?\s*\{cite(?::[pt])?\}`[^`]*`(?=\))", "", text)
     text = re.sub(r"\s*\{cite(?::[pt])?\}`[^`]*`", "", text)
     ranked = []
     order = 0
@@ -320,6 +321,8 @@ def key_sentences(text: str, room: int) -> list[str]:
         for k, sentence in enumerate(sentences):
             order += 1
             if not 35 <= len(sentence) <= 240 or sentence[-1] not in ".?!":
+                continue
+            if sentence[0].islower():  # the end of one that began with a formula
                 continue
             if sentence.count("$") % 2 or sentence.count("(") != sentence.count(")"):
                 continue
