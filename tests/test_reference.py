@@ -1,6 +1,7 @@
 """The reference names every public function, and where it is introduced."""
 
 import importlib
+import re
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_entries_can_be_imported():
 )
 def test_first_page_that_uses_it(name, start):
     assert PAGES[name].name.startswith(start)
+
+
+def test_each_function_names_a_chapter():
+    entry = re.compile(r"^### `\w+`\n\n\*.*\[.+\]\((\w+)\.ipynb\)$", re.M)
+    named = entry.findall(reference.markdown())
+    assert len(named) == len(ENTRIES)
+    assert set(named) <= {page.stem for page in notebooks.pages()}
+    unused = {e.module for e in ENTRIES} - {e.module for e in ENTRIES if e.page}
+    assert unused == set(reference.TOLD)
 
 
 def test_most_functions_are_used_on_a_page():

@@ -22,10 +22,17 @@ LIBRARY = notebooks.ROOT / "srcnn_lib"
 MARK = "<!-- reference -->"
 #: Not for use from a page.
 LEFT_OUT = {"__main__", "cli", "exercises"}
+#: Modules that no page calls itself → the page that tells what they do.
+TOLD = {
+    "graphs": "06_training",
+    "methods.kernel_regression": "04_neighbours_and_anchors",
+    "parallel": "06_training",
+    "streaming": "06_training",
+}
 
 
 class Entry(NamedTuple):
-    """A public function or class; `page` is None where no page uses it."""
+    """A public function or class; `page` is None where no page calls it."""
 
     module: str
     name: str
@@ -142,14 +149,17 @@ def markdown() -> str:
     """The reference, a section for each module, for Sphinx."""
     found = entries()
     parts, order = [], notebooks.pages()
-    titles = {e.page: title(e.page) for e in found if e.page}
+    titles = {page: title(page) for page in order}
     for module, tree in modules():
         here = [entry for entry in found if entry.module == module]
         if not here:
             continue
         summary = (ast.get_docstring(tree) or "").partition("\n")[0]
         parts.append(f"## `{module}`\n\n{html.escape(summary, quote=False)}")
-        home = min((e.page for e in here if e.page), key=order.index, default=None)
+        if module in TOLD:
+            home = notebooks.BOOK / f"{TOLD[module]}.ipynb"
+        else:
+            home = min((e.page for e in here if e.page), key=order.index)
         parts += [_entry(entry, titles, home) for entry in here]
     return "\n\n".join(parts)
 
@@ -160,13 +170,10 @@ def target(full_name: str) -> str:
     return f"{kind}-{full_name.lower()}"  # as labels are
 
 
-def _entry(entry: Entry, titles: dict, home: Path | None) -> str:
-    where = "*On no page; the library's own.*"
-    if entry.page:
-        where = f"*First used in* [{titles[entry.page]}]({entry.page.name})"
-    elif home:
-        where = f"*Not called by a page; its module begins in* [{titles[home]}]"
-        where += f"({home.name})"
+def _entry(entry: Entry, titles: dict, home: Path) -> str:
+    said = "First used in" if entry.page else "Not called by a page; belongs to"
+    page = entry.page or home
+    where = f"*{said}* [{titles[page]}]({page.name})"
     body = html.escape(entry.doc, quote=False)
     signature = html.escape(entry.signature, quote=False)
     # One block of HTML: a blank line would end it, so none is left.
