@@ -101,6 +101,9 @@ class Config:
         `images.planes`.
     residual : whether it learns what bicubic interpolation lacks, rather
         than the whole picture.
+    balance : with importance sampling, how far the loss goes from the mean
+        of all pixels (0) towards that of the pictures' PSNRs (1); see
+        `SubImages.draw_important`.
     shifted : whether the pictures are also trained on without their first
         row, their first two, … and likewise columns, `scale`² of each size,
         so that shrinking meets every pixel in every place of its grid.
@@ -128,6 +131,7 @@ class Config:
     last_rate: float = 0.1
     colour: str = "y"
     residual: bool = False
+    balance: float = 0.0
     shifted: bool = False
 
     def architecture(self) -> Architecture:
@@ -178,6 +182,10 @@ class Config:
                 f"init must be {', '.join(INITIALISATIONS)}, weights such as "
                 f"9-5-5_x3 or a .safetensors file, not {self.init!r}"
             )
+        if self.balance and self.sampling != "importance":
+            raise ValueError("balance needs importance sampling")
+        if not 0 <= self.balance <= 1:
+            raise ValueError(f"balance must be 0 to 1, not {self.balance}")
         if not 0.1 <= self.zoom <= 1:
             raise ValueError(f"zoom must be 0.1 to 1, not {self.zoom}")
         if self.size <= 2 * border:
@@ -391,6 +399,7 @@ class _Supply:
             self.device,
             factor,
             c.colour,
+            c.balance,
         )
 
     def _validation(self, images) -> Validation:

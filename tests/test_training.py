@@ -191,6 +191,30 @@ def test_importance_sampling_is_fair_and_steadier(pictures):
     assert torch.equal(again[0], inputs) and torch.equal(again[2], weights)
 
 
+def test_balanced_pictures_count_by_their_error_to_a_power(pictures):
+    chosen = list(pictures.values())[:3]
+    border, balance = 4, 0.5
+
+    def errors(inputs, labels):
+        inside = inputs[:, :, border:-border, border:-border]
+        return (inside - labels).square().mean((1, 2, 3))
+
+    shares, means = [], []
+    for picture in chosen:
+        alone = SubImages([picture], 3, 17, border)
+        lr_wide, hr_y = streaming.pair(picture, 3)
+        inner = (slice(border, -border),) * 2
+        mse = np.square(lr_wide[inner] - hr_y[inner], dtype=np.float64).mean()
+        shares.append(alone.places * mse**-balance)
+        means.append(errors(*alone.draw(20_000, seeded())).mean().item())
+    together = SubImages(chosen, 3, 17, border, balance=balance)
+    inputs, labels, weights = together.draw_important(40_000, seeded())
+    fair = (weights * errors(inputs, labels)).mean().item()
+    assert fair == pytest.approx(np.average(means, weights=shares), rel=0.02)
+    assert weights.mean().item() == pytest.approx(1, rel=0.02)
+    assert fair != pytest.approx(np.average(means), rel=0.05)
+
+
 def test_draws_depend_on_the_generator_alone(pictures):
     sub_images = SubImages(pictures.values(), 3, 33, 6)
     first, again, other = (sub_images.draw(8, seeded(s))[0] for s in (1, 1, 2))
@@ -320,6 +344,8 @@ def test_no_validation_or_training_picture_is_a_test_picture():
         ({"init": "zero"}, "identity"),
         ({"seed": 2**40}, "seed must be"),
         ({"seed": -1}, "seed must be"),
+        ({"balance": 0.5}, "balance needs importance"),
+        ({"balance": 2, "sampling": "importance"}, "0 to 1, not 2"),
     ],
 )
 def test_impossible_recipes(change, said, pictures, tmp_path, embedded_only):
