@@ -151,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         "scale² of each; for long runs",
     )
     p.add_argument(
+        "--turned",
+        action="store_true",
+        help="also on copies turned by 15, 30 and 45 degrees",
+    )
+    p.add_argument(
         "--init",
         metavar="NAME",
         help="identity, default, paper, or weights to start from, such as "
@@ -390,10 +395,10 @@ def _train_method(args) -> int:
     from .methods import trained
 
     usual = {"arch": "9-1-5", "preset": "quick", "residual": False,
-             "shifted": False, "resume": False}  # fmt: skip
+             "shifted": False, "turned": False, "resume": False}  # fmt: skip
     for name in ("arch", "preset", "steps", "batch", "size", "optimiser",
-                 "step_size", "sampling", "zoom", "balance", "shifted", "init",
-                 "loss", "residual", "resume"):  # fmt: skip
+                 "step_size", "sampling", "zoom", "balance", "shifted", "turned",
+                 "init", "loss", "residual", "resume"):  # fmt: skip
         if getattr(args, name) != usual.get(name):
             option = name.replace("_", "-")
             raise ValueError(f"--{option} is for networks, not {args.method}")
@@ -421,8 +426,8 @@ def _train(args) -> int:
     given = {
         key: getattr(args, key)
         for key in ("steps", "batch", "size", "optimiser", "step_size",
-                    "sampling", "zoom", "balance", "shifted", "init", "loss",
-                    "residual")
+                    "sampling", "zoom", "balance", "shifted", "turned",
+                    "init", "loss", "residual")
         if getattr(args, key) is not None
     }  # fmt: skip
     optimiser = args.optimiser or preset.optimiser

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import ndimage
 from tqdm import tqdm
 
 from . import checkpoints, datasets, graphs, products, streaming
@@ -43,6 +44,10 @@ from .subimages import SubImages, TrainingError, Validation
 SAVE_EVERY_S, LOOK_EVERY = 60, 50
 #: Step sizes that suit the optimisers; see `usual_step`.
 STEP_SIZES = {"muon": 0.02, "adam": 0.002, "sgd": 1e-4}
+
+#: Degrees by which pictures are turned; in the eight symmetries of a square
+#: these are all multiples of 15, but for those that need no turning.
+ANGLES = (15, 30, 45)
 
 #: Errors below this the Charbonnier loss sees as quadratic, in 0…1.
 CHARBONNIER = 1e-3
@@ -108,6 +113,8 @@ class Config:
         row, their first two, … and likewise columns, `scale`² of each size,
         so that shrinking meets every pixel in every place of its grid.
         Crops that stream lie anywhere, so they are shifted as it is.
+    turned : whether they are also trained on turned by `ANGLES`; those that
+        stream are not.
     """
 
     arch: str = "9-1-5"
@@ -133,6 +140,7 @@ class Config:
     residual: bool = False
     balance: float = 0.0
     shifted: bool = False
+    turned: bool = False
 
     def architecture(self) -> Architecture:
         """Of the network that is trained."""
@@ -143,6 +151,12 @@ class Config:
     def shifts(self) -> int:
         """By how many different numbers of rows pictures are shifted."""
         return self.scale if self.shifted else 1
+
+    def copies(self) -> float:
+        """How many times the pixels of the pictures are trained on."""
+        sizes = sum((tenth / 10) ** 2 for tenth in streaming.tenths(self.zoom))
+        # The three angles' squares together are about one picture.
+        return (sizes + self.turned) * self.shifts() ** 2
 
     def check(self, network: Network | None = None) -> None:
         """Raise ValueError, in one line, when no run can have these."""
@@ -331,7 +345,7 @@ class _Supply:
         if isinstance(images, Pictures):
             images.leave_out_small(config.size, config.scale)
             numbers = images.usable()
-            if not images.fit_in_memory(config.zoom, config.shifts() ** 2):
+            if not images.fit_in_memory(config.copies()):
                 self._stream(images, numbers)
                 return
             read = dict(images.load(numbers))
@@ -551,12 +565,29 @@ def train(
 def _copies(
     images: Iterable[np.ndarray], config: Config
 ) -> Iterator[np.ndarray]:
-    """Each picture in its sizes, and each of these in its shifts."""
+    """Each picture in its sizes and turns, and each of these in its shifts."""
     shifts = range(config.shifts())
     for image in images:
-        for tenth in streaming.tenths(config.zoom):
-            copy = imresize(image, tenth / 10) if tenth < 10 else image
-            yield from (copy[i:, j:] for i in shifts for j in shifts)
+        copies = [
+            imresize(image, tenth / 10) if tenth < 10 else image
+            for tenth in streaming.tenths(config.zoom)
+        ]
+        if config.turned:
+            copies += [_turn(image, angle) for angle in ANGLES]
+        yield from (c[i:, j:] for c in copies for i in shifts for j in shifts)
+
+
+def _turn(image: np.ndarray, angle: float) -> np.ndarray:
+    """The largest upright square in a turned picture, at 3/4 of its size.
+
+    Turning blurs a little; shrinking leaves that behind.
+    """
+    turned = ndimage.rotate(image.astype(float), angle, order=5, mode="mirror")
+    radians = math.radians(angle)
+    side = min(image.shape[:2]) / (math.cos(radians) + math.sin(radians))
+    top, left = ((n - int(side)) // 2 for n in turned.shape[:2])
+    square = turned[top : top + int(side), left : left + int(side)]
+    return imresize(np.rint(square.clip(0, 255)).astype(np.uint8), 0.75)
 
 
 def _start(
