@@ -179,6 +179,7 @@ def test_nbgrader_is_told_to_keep_the_stubs(tmp_path):
     text = (folder / editions.NBGRADER).read_text()
     exec(text, {"get_config": lambda: config})
     assert config.ClearSolutions.enabled is False
+    assert config.Execute.timeout > 600
     with zipfile.ZipFile(folder / editions.ZIP) as packed:
         assert not any(editions.NBGRADER in name for name in packed.namelist())
 

@@ -47,10 +47,11 @@ Answer in the cells that say "yours", run them, then run the check below each.
 """
 NBGRADER = "nbgrader_config.py"
 CONFIG = """\
-# For a course's folder: nbgrader leaves the pages' stubs as they are.
+# For a course's folder: nbgrader leaves the stubs, and waits for long cells.
 c = get_config()
 c.CourseDirectory.course_id = "srcnn"
 c.ClearSolutions.enabled = False
+c.Execute.timeout = 1800  # seconds a cell may take; nbgrader's own 30 are too few
 """
 ANSWER = "*Your answer to {number}:*\n\n"
 LAB = "# Your code for {number}, if you need any.\n"
