@@ -72,12 +72,6 @@ function srcnnEngine(wasm) {
     return rgba;
   }
 
-  /* Luma in whole numbers 0…255, which is what is measured. */
-  function lumaBytes(rgba, grey) {
-    const { y } = split(rgba, grey);
-    return Uint8Array.from(y, toByte);
-  }
-
   // MATLAB's imresize along one axis (resize.py) ----------------------------
   function cubic(x) {
     x = Math.abs(x);
@@ -129,21 +123,26 @@ function srcnnEngine(wasm) {
     return out;
   }
 
-  /* The protocol's small picture: RGBA whose sides `scale` divides → planes.
-     Luma is rounded to whole numbers first, chroma and alpha are not. */
+  /* The protocol's small picture: RGBA whose sides `scale` divides → planes,
+     and `luma`, the large one's in whole numbers 0…255, which is what is
+     measured.  Luma is rounded to these first, chroma and alpha are not. */
   function shrink({ rgba, width, height, grey, scale }, onRow) {
     const w = width / scale, h = height / scale;
     const down = resizeTable(height, h, 1 / scale);
     const across = resizeTable(width, w, 1 / scale);
     const names = grey ? ["y"] : ["y", "cb", "cr", "alpha"];
-    const small = {};
+    const small = {}, luma = new Uint8Array(width * height);
     for (const name of names) small[name] = new Float64Array(w * h);
     const rows = new Map(); // of the large picture, split; the few in use
     function row(i) {
       if (!rows.has(i)) {
         const part = rgba.subarray(4 * i * width, 4 * (i + 1) * width);
         const planes = split(part, grey);
-        planes.y = planes.y.map((v) => toByte(v) / 255);
+        const bytes = luma.subarray(i * width, (i + 1) * width);
+        for (let x = 0; x < width; x++) {
+          bytes[x] = toByte(planes.y[x]);
+          planes.y[x] = bytes[x] / 255;
+        }
         rows.set(i, planes);
       }
       return rows.get(i);
@@ -157,7 +156,7 @@ function srcnnEngine(wasm) {
       for (const i of rows.keys()) if (i < needed) rows.delete(i);
       if (onRow) onRow(y / h);
     }
-    return small;
+    return { small, luma };
   }
 
   // The network ---------------------------------------------------------------
@@ -327,10 +326,11 @@ function srcnnEngine(wasm) {
   }
 
   /* How pixel (x, y) comes about, straight from the definition.
-     → {input, output, patch, sums, values, contributions}: bicubic and
-     network there, the pixels that it sees, each inner layer's sums before
-     and values after the ReLU there, and what each pixel under the last
-     filter adds, over all maps; output is their sum and the bias. */
+     → {input, output, patch, sums, values, contributions, terms}: bicubic and
+     network there, the pixels that it sees, each layer's sums there before and
+     the inner ones' values after the ReLU, and what each pixel under the last
+     filter adds, over all maps; output is their sum and the bias.  terms(k, o):
+     the weights and values, [[w, v] …], whose products make sum o of layer k. */
   function trace({ layers, small, smallTop, width, height, scale, x, y }) {
     const border = layers.reduce((sum, l) => sum + (l.f >> 1), 0);
     const [W, H] = [width * scale, height * scale];
@@ -377,11 +377,22 @@ function srcnnEngine(wasm) {
         for (let m = 0; m < c; m++) sum += weights[(m * f + i) * f + j] * input[m];
         contributions.push(sum);
       }
-    const inner = layers.slice(0, end).map((_, k) => k);
+    function terms(k, out) {
+      const { f, c, weights } = layers[k];
+      const found = [];
+      for (let i = 0; i < f; i++)
+        for (let j = 0; j < f; j++) {
+          const input = valuesAt(k - 1, x + j - (f >> 1), y + i - (f >> 1));
+          for (let m = 0; m < c; m++)
+            found.push([weights[((out * c + m) * f + i) * f + j], input[m]]);
+        }
+      return found;
+    }
+    const sums = layers.map((_, k) => sumsAt(k, x, y));
     return {
-      input: pixel(x, y)[0], output: sumsAt(end, x, y)[0], patch,
-      sums: inner.map((k) => sumsAt(k, x, y)),
-      values: inner.map((k) => valuesAt(k, x, y)), contributions,
+      input: pixel(x, y)[0], output: sums[end][0], patch, sums,
+      values: sums.slice(0, end).map((_, k) => valuesAt(k, x, y)),
+      contributions, terms,
     };
   }
 
@@ -404,7 +415,7 @@ function srcnnEngine(wasm) {
   }
 
   return {
-    split, lumaBytes, shrink, strip, rowsNeeded, network, trace, psnr,
+    split, shrink, strip, rowsNeeded, network, trace, psnr,
     hasSimd: () => compiled !== null,
   };
 }

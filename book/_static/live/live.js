@@ -8,6 +8,7 @@ const srcnnLive = {
   base: document.currentScript.src.replace(/[^/]*$/, ""),
   packed: {},
   MOST_PIXELS: 64e6, // of a result: what browsers' canvases hold
+  MOST_GROWING: 4e6, // of a result that is seen to grow
 
   /* A packed file calls this with what it holds. */
   add(name, content) { this.packed[name] = content; },
@@ -46,7 +47,9 @@ class SrcnnPool {
         const { task, id } = data;
         if (task.kind === "shrink") {
           const told = (done) => postMessage({ id, progress: done });
-          postMessage({ id, result: engine.shrink(task, told) });
+          const result = engine.shrink(task, told);
+          const planes = [result.luma, ...Object.values(result.small)];
+          postMessage({ id, result }, planes.map((v) => v.buffer));
           return;
         }
         if (task.rgba) task.small = engine.split(task.rgba, task.grey);
@@ -106,6 +109,7 @@ class SrcnnApp {
     this.pool = new SrcnnPool(wasm);
     this.off = new Set(); // switched-off filters of layer 1
     this.spot = null; // [x, y] of the result that is looked at
+    this.turn = 0; // counts what was asked for; only the last is answered
     this.build();
     this.listen();
   }
@@ -207,10 +211,12 @@ class SrcnnApp {
 
   // Pictures in, picture out --------------------------------------------------
   async embedded() {
+    const name = this.input("picture").value;
+    const turn = ++this.turn;
     try {
-      const name = this.input("picture").value;
       const png = srcnnLive.bytes(await srcnnLive.need(`packed/${name}`));
-      await this.take(new Blob([png], { type: "image/png" }), name);
+      if (turn === this.turn)
+        await this.take(new Blob([png], { type: "image/png" }), name);
     } catch (error) { this.say(error.message); }
   }
 
@@ -223,42 +229,61 @@ class SrcnnApp {
   }
 
   async take(blob, name) {
-    this.pool.stop("Stopped.");
+    const turn = this.another();
     let bitmap;
     try {
       bitmap = await createImageBitmap(blob, {
         colorSpaceConversion: "none", premultiplyAlpha: "none",
       });
     } catch (error) {
-      this.say(`${name}: not a picture that this browser can read; ` +
-        "try a PNG or JPEG.");
+      if (turn === this.turn)
+        this.say(`${name}: not a picture that this browser can read; ` +
+          "try a PNG or JPEG.");
       return;
     }
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-    const context = canvas.getContext("2d");
-    let pixels = null;
-    if (context) {
-      context.drawImage(bitmap, 0, 0);
-      try {
-        pixels = context.getImageData(0, 0, bitmap.width, bitmap.height);
-      } catch (error) { /* said below */ }
-    }
-    if (!pixels) {
-      this.say(`${name}: ${bitmap.width} × ${bitmap.height} pixels are more ` +
-        "than this browser can hold.");
+    let picture;
+    try {
+      picture = await this.pixels(bitmap);
+    } catch (error) {
+      if (turn === this.turn)
+        this.say(`${name}: ${bitmap.width} × ${bitmap.height} pixels are more ` +
+          "than this browser can hold.");
       return;
-    }
-    const { data } = pixels;
-    let grey = true;
-    for (let k = 0; grey && k < data.length; k += 4)
-      grey = data[k] === data[k + 1] && data[k] === data[k + 2] &&
-        data[k + 3] === 255;
-    this.picture = {
-      name, rgba: data, width: bitmap.width, height: bitmap.height, grey,
-    };
+    } finally { bitmap.close(); }
+    if (turn !== this.turn) return;
+    this.picture = { name, ...picture };
     this.off.clear();
     await this.start();
+  }
+
+  /* Bytes of a picture, some rows at a time, so that the page stays awake. */
+  async pixels(bitmap) {
+    const { width, height } = bitmap, ROWS = 128;
+    const rgba = new Uint8ClampedArray(4 * width * height);
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [width, ROWS];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    let grey = true, opaque = true;
+    for (let top = 0; top < height; top += ROWS) {
+      const rows = Math.min(ROWS, height - top);
+      context.clearRect(0, 0, width, ROWS);
+      context.drawImage(bitmap, 0, top, width, rows, 0, 0, width, rows);
+      const { data } = context.getImageData(0, 0, width, rows);
+      rgba.set(data, 4 * top * width);
+      for (let k = 0; opaque && k < data.length; k += 4) {
+        opaque = data[k + 3] === 255;
+        grey &&= data[k] === data[k + 1] && data[k] === data[k + 2];
+      }
+      await new Promise((next) => setTimeout(next));
+    }
+    return { rgba, width, height, grey: grey && opaque, opaque };
+  }
+
+  /* End what is running without a word: something else is asked for. */
+  another() {
+    this.pool.stop();
+    this.busy(false);
+    return ++this.turn;
   }
 
   /* The large picture cut so that the scale divides its sides. */
@@ -273,6 +298,7 @@ class SrcnnApp {
 
   async start() {
     if (!this.picture) return;
+    const turn = this.another();
     const scale = Number(this.input("scale").value);
     const restore = this.input("task").value === "restore";
     const { width, height, name } = this.picture;
@@ -292,8 +318,10 @@ class SrcnnApp {
     this.busy(true);
     const began = performance.now();
     try {
-      this.layers = await srcnnLive.model(
+      const layers = await srcnnLive.model(
         `${this.input("model").value}_x${scale}`);
+      if (turn !== this.turn) return;
+      this.layers = layers;
       const source = { ...this.picture, scale };
       // Enlarged, grey goes through the network in luma's range, as colour.
       if (!restore) source.grey = false;
@@ -305,8 +333,10 @@ class SrcnnApp {
         await this.pool.run(1, () => ({
           kind: "shrink", rgba: source.rgba, width: source.width,
           height: source.height, grey: source.grey, scale,
-        }), (small) => { source.small = small; }, (d) => this.progress(d));
-        this.truth.y = this.engine.lumaBytes(source.rgba, source.grey);
+        }), ({ small, luma }) => {
+          source.small = small;
+          this.truth.y = luma;
+        }, (d) => this.progress(d));
         source.width /= scale;
         source.height /= scale;
         delete source.rgba;
@@ -316,7 +346,8 @@ class SrcnnApp {
       const seconds = ((performance.now() - began) / 1000).toFixed(2);
       this.say(`${source.width} × ${source.height} pixels enlarged to ` +
         `${source.width * scale} × ${source.height * scale} in ${seconds} s, ` +
-        "on this computer.");
+        "on this computer." + (source.opaque ? "" : " Browsers keep no exact " +
+          "colours where a picture is transparent; there srcnn upscale does."));
     } catch (error) { this.say(error.message); }
     this.busy(false);
   }
@@ -359,10 +390,15 @@ class SrcnnApp {
     const contexts = {};
     for (const name in this.canvas)
       contexts[name] = this.canvas[name].getContext("2d");
-    this.find(".live-result").hidden = false;
+    // Drawn while it grows, a large canvas is copied at each strip.
+    this.find(".live-result").hidden = W * H > srcnnLive.MOST_GROWING;
     this.find(".live-stage").style.aspectRatio = `${W} / ${H}`;
     this.find(".live-stage").style.maxWidth = `${Math.max(W, 240)}px`;
     const rows = Math.max(8, Math.min(64, Math.ceil(H / this.pool.size / 3)));
+    if (!this.spot || this.spot[0] >= W || this.spot[1] >= H)
+      this.spot = [W >> 1, H >> 1];
+    this.find(".live-score").textContent = "";
+    this.input("save").disabled = true; // till the picture is whole
     const luma = this.truth && { y: new Uint8Array(W * H), plainY: new Uint8Array(W * H) };
     this.say("Enlarging …");
     await this.pool.run(Math.ceil(H / rows), (k) => {
@@ -379,9 +415,8 @@ class SrcnnApp {
         luma.plainY.set(strip.plainY, strip.top * W);
       }
     }, (d) => this.progress(d));
+    this.find(".live-result").hidden = this.input("save").disabled = false;
     this.score(luma, W, scale);
-    if (!this.spot || this.spot[0] >= W || this.spot[1] >= H)
-      this.spot = [W >> 1, H >> 1];
     this.look(...this.spot);
     this.inside();
   }
@@ -444,6 +479,7 @@ class SrcnnApp {
     this.spot = [x, y];
     const left = Math.max(0, Math.min(W - SIZE, x - SIZE / 2));
     const top = Math.max(0, Math.min(H - SIZE, y - SIZE / 2));
+    const border = this.layers.reduce((sum, l) => sum + (l.f >> 1), 0);
     const mark = this.find(".live-window").style;
     mark.left = `${(100 * left) / W}%`;
     mark.top = `${(100 * top) / H}%`;
@@ -454,11 +490,16 @@ class SrcnnApp {
     const zoom = this.find(".live-zoom");
     while (zoom.children.length < views.length)
       zoom.insertAdjacentHTML("beforeend",
-        `<figure><canvas width="${SIZE}" height="${SIZE}" role="img"></canvas>
-         <figcaption></figcaption></figure>`);
+        `<figure><div><canvas width="${SIZE}" height="${SIZE}" role="img"></canvas>
+         <span class="live-field"></span></div><figcaption></figcaption></figure>`);
     while (zoom.children.length > views.length) zoom.lastChild.remove();
     views.forEach(([title, canvas], k) => {
-      const [target, caption] = zoom.children[k].children;
+      const target = zoom.children[k].querySelector("canvas");
+      const caption = zoom.children[k].querySelector("figcaption");
+      const field = zoom.children[k].querySelector(".live-field").style;
+      field.left = `${(100 * (x - left - border)) / SIZE}%`;
+      field.top = `${(100 * (y - top - border)) / SIZE}%`;
+      field.width = field.height = `${(100 * (2 * border + 1)) / SIZE}%`;
       zoom.children[k].style.maxWidth = `${SIZE * ZOOM}px`;
       target.setAttribute("aria-label", `${title}, enlarged at ${x}, ${y}`);
       caption.textContent = title;
@@ -511,12 +552,14 @@ class SrcnnApp {
           <button type="button" name="all">All on</button></p>
         <div class="live-filters"></div>
         <p class="live-title">Layer 2: ${layers[1].o} mapped values</p>
-        <div class="live-bars"></div>
+        <div class="live-bars" role="img"></div>
         <p class="live-title">In numbers</p>
-        <label>Layer <select name="layer"><option>1</option><option>2</option>
+        <label>Layer <select name="layer">
+          ${layers.map((_, k) => `<option>${k + 1}</option>`).join("")}
           </select></label>
         <label>output <input name="unit" type="number" min="1" value="1"></label>
-        <p class="live-arithmetic" role="status"></p>`;
+        <div class="live-scroll" tabindex="0" role="region"
+             aria-label="arithmetic"><table class="live-arithmetic"></table></div>`;
       this.input("all").addEventListener("click", () => {
         this.off.clear();
         this.again();
@@ -538,7 +581,8 @@ class SrcnnApp {
     this.paint(patch, trace.patch, 0, 1);
     patch.setAttribute("aria-label", `receptive field of ${size} × ${size} pixels`);
     patch.nextElementSibling.textContent =
-      `What it sees: ${size} × ${size} pixels of the bicubic picture.`;
+      `Its receptive field: ${size} × ${size} pixels of the bicubic picture, ` +
+      "framed above.";
     const last = layers[layers.length - 1];
     let cells = "";
     trace.contributions.forEach((v, k) => {
@@ -602,21 +646,31 @@ class SrcnnApp {
     const spans = [...box.querySelectorAll(".live-bars span")];
     bars(spans, second);
     spans.forEach((e, k) => { e.title = `${k + 1}: ${second[k].toFixed(4)}`; });
+    box.querySelector(".live-bars").setAttribute("aria-label",
+      `mapped values: ${[...second].map((v) => v.toFixed(4)).join(", ")}`);
   }
 
+  /* One sum of a layer, its largest products first. */
   arithmetic(trace, number) {
     const layer = Number(this.input("layer").value) - 1;
-    const { o, c, f, biases } = this.layers[layer];
+    const { o, biases } = this.layers[layer];
     const unit = this.input("unit");
     unit.max = o;
     const k = Math.max(0, Math.min(o - 1, Math.round(unit.value) - 1 || 0));
-    const sum = trace.sums[layer][k], value = trace.values[layer][k];
-    this.find(".live-arithmetic").textContent =
-      `${c * f * f} products of a weight and a value add up to ` +
-      `${number(sum - biases[k])}; the bias ${number(biases[k])} makes ` +
-      `${number(sum)}; ` + (sum < 0
-        ? "below zero, so that the ReLU gives 0."
-        : `the ReLU leaves ${number(value)} as it is.`);
+    const products = trace.terms(layer, k).map(([w, v]) => [w, v, w * v])
+      .sort((a, b) => Math.abs(b[2]) - Math.abs(a[2]));
+    const rest = products.splice(6).reduce((sum, p) => sum + p[2], 0);
+    const sum = trace.sums[layer][k];
+    const rows = products.map((p) => p.map(number));
+    const others = trace.terms(layer, k).length - products.length;
+    if (others) rows.push(["", `${others} smaller`, number(rest)]);
+    rows.push(["", "bias", number(biases[k])], ["", "sum", number(sum)]);
+    if (layer < this.layers.length - 1)
+      rows.push(["", "after the ReLU", number(Math.max(0, sum))]);
+    this.find(".live-arithmetic").innerHTML =
+      "<thead><tr><th>weight</th><th>value</th><th>product</th></tr></thead>" +
+      `<tbody>${rows.map((row) =>
+        `<tr>${row.map((v) => `<td>${v}</td>`).join("")}</tr>`).join("")}</tbody>`;
   }
 
   /* The picture once more, with other filters. */
