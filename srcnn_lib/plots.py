@@ -4,6 +4,9 @@ Everything here draws what it is given; nothing is judged or loaded.  Drawings
 of filters take their order and their spectra from `filters`.
 """
 
+import io
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 
 from . import filters as measures
 
@@ -24,12 +29,49 @@ COLOURS = {
     "gain": "#009E73",
     "loss": "#D55E00",
 }
+#: What the list of pictures is called in a figure's file.
+PICTURES = "Pictures"
 _DPI = 100  # of pictures: one figure pixel per screen pixel
 
 
 def use_style() -> None:
     """Draw everything that follows in the book's style."""
     plt.style.use(STYLE)
+    shell = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
+    if shell:
+        # The backend sets its own way when it comes, at the end of a cell.
+        plt.switch_backend(plt.get_backend())
+        png = shell.display_formatter.formatters["image/png"]
+        shell.events.register("pre_run_cell", lambda _: png.for_type(Figure, to_png))
+
+
+def to_png(figure: Figure) -> bytes:
+    """A figure as PNG that says where in it pictures are: a page in the dark
+    turns all else to light on dark.
+
+    They are the text PICTURES in the file, as JSON: left, top, right and bottom
+    of each, in shares of the width and the height.
+    """
+    figure.canvas.draw()
+    whole = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
+    found = []
+    for image in figure.findobj(AxesImage):
+        seen = Bbox.intersection(image.get_window_extent(), image.axes.bbox)
+        if seen is not None and image.get_visible():
+            at = Bbox(seen.get_points() / figure.dpi)
+            found.append([
+                round(float(share), 4)
+                for share in (
+                    (at.x0 - whole.x0) / whole.width,
+                    (whole.y1 - at.y1) / whole.height,
+                    (at.x1 - whole.x0) / whole.width,
+                    (whole.y1 - at.y0) / whole.height,
+                )
+            ])  # fmt: skip
+    file = io.BytesIO()
+    about = {PICTURES: json.dumps(found)}
+    figure.savefig(file, format="png", bbox_inches=whole, metadata=about)
+    return file.getvalue()
 
 
 class Table:

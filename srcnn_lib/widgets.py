@@ -114,8 +114,8 @@ _COMPARE_STYLE = """
   clip-path: inset(0 calc(100% - var(--at)) 0 0); }
 .srcnn-compare .picture[data-side="right"] { clip-path: inset(0 0 0 var(--at)); }
 .srcnn-compare .name { position: absolute; top: .5rem; left: .5rem;
-  padding: .2em .6em; border-radius: .3em; background: rgba(0, 0, 0, .72);
-  color: #fff; font: 600 .8rem/1.4 sans-serif; }
+  max-width: calc(50% - 1rem); padding: .2em .6em; border-radius: .3em;
+  background: rgba(0, 0, 0, .72); color: #fff; font: 600 .8rem/1.4 sans-serif; }
 .srcnn-compare [data-side="right"] .name { left: auto; right: .5rem; }
 .srcnn-compare input { position: absolute; inset: 0; width: 100%; height: 100%;
   margin: 0; opacity: 0; cursor: ew-resize; touch-action: pan-y; }

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import io
+import json
 import re
 import sys
 import types
@@ -11,11 +12,12 @@ import ipywidgets
 import nbformat
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from nbclient import NotebookClient
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from srcnn_lib import images, widgets
+from srcnn_lib import images, plots, widgets
 from tools import notebooks
 from tools.browser import FLAGS, NEEDED, PROGRAM
 
@@ -24,6 +26,46 @@ from tools.browser import FLAGS, NEEDED, PROGRAM
 def pair():
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (2, 30, 40, 3)).astype(np.uint8)
+
+
+# Figures -------------------------------------------------------------------
+
+
+def test_a_figure_says_where_its_pictures_are():
+    red, blue = np.zeros((2, 30, 40, 3))
+    red[..., 0] = blue[..., 2] = 1
+    figure, axes = plt.subplots(1, 3, constrained_layout=True)
+    for axis, picture in zip(axes, (red, blue)):
+        axis.imshow(picture)
+        axis.set(title="a title", xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    axes[1].set(xlim=(5, 20))  # a part of the picture is cut off
+    axes[2].plot([1, 2], color="black")
+    with Image.open(io.BytesIO(plots.to_png(figure))) as png:
+        found = json.loads(png.text[plots.PICTURES])
+        pixels = np.asarray(png.convert("RGB")).astype(int)
+    plt.close(figure)
+    height, width = pixels.shape[:2]
+    for where, channel in zip(found, (0, 2), strict=True):
+        others = pixels.sum(axis=2) - pixels[..., channel]
+        rows, columns = np.nonzero((pixels[..., channel] > 200) & (others < 50))
+        seen = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        told = np.array(where) * (width, height, width, height)
+        assert told == pytest.approx(np.array(seen), abs=1.5)
+
+
+def test_a_page_draws_its_figures_so():
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(text) for text in (
+        "import matplotlib.pyplot as plt\n"
+        "from srcnn_lib import plots\n"
+        "plots.use_style()",
+        "plt.imshow([[0, 1]])\nplt.show()",
+    )]  # fmt: skip
+    NotebookClient(notebook, timeout=300).execute()
+    drawn = base64.b64decode(notebook.cells[1].outputs[0].data["image/png"])
+    with Image.open(io.BytesIO(drawn)) as png:
+        assert len(json.loads(png.text[plots.PICTURES])) == 1
 
 
 # compare -------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """What every rendered page says about itself: a description and a picture for
 those who link to it, and when its cells were last run, with which versions.
-Beside the pages: sitemap.xml, and 404.html for addresses that lead nowhere."""
+Beside the pages: sitemap.xml, and 404.html for addresses that lead nowhere.
+And what of a figure turns to light on dark with the page: all but pictures."""
 
 import datetime
 import html
 import importlib.metadata
+import json
 import platform
 import re
 import urllib.parse
@@ -14,7 +16,7 @@ import numpy as np
 from docutils import nodes
 from PIL import Image, ImageDraw
 
-from srcnn_lib import datasets, evaluation, images, methods
+from srcnn_lib import datasets, evaluation, images, methods, plots
 
 PREVIEW = "_static/preview.png"
 VERSIONS = {"PyTorch": "torch", "NumPy": "numpy", "scikit-image": "scikit-image"}
@@ -35,6 +37,30 @@ body {{ font: 1.1rem/1.6 sans-serif; max-width: 40rem; margin: 4rem auto;
 {items}
 </ul>
 """
+
+
+FIGURE = re.compile(r'<img [^>]*src="([^"]*_images/[^"]*\.png)"[^>]*>')
+
+
+def with_shades(text: str, page: Path) -> str:
+    """A page's HTML, each of its figures with a shade over all but the pictures
+    that it says it has; the style sheet makes it act in the dark."""
+
+    def shaded(found: re.Match) -> str:
+        with Image.open(page.parent / found[1]) as figure:
+            about = getattr(figure, "text", {}).get(plots.PICTURES)
+        if about is None:
+            return found[0]
+        corners = "0 0, 100% 0, 100% 100%, 0 100%, 0 0"
+        for left, top, right, bottom in json.loads(about):
+            around = [(left, top), (left, bottom), (right, bottom), (right, top)]
+            for x, y in [*around, around[0]]:
+                corners += f", {100 * x:.2f}% {100 * y:.2f}%"
+            corners += ", 0 0"
+        shade = f'<span style="clip-path: polygon(evenodd, {corners})"></span>'
+        return f'<span class="srcnn-figure">{found[0]}{shade}</span>'
+
+    return FIGURE.sub(shaded, text)
 
 
 def address(config) -> str:
