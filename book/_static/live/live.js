@@ -343,6 +343,7 @@ class SrcnnApp {
       }
       this.source = source;
       await this.compute();
+      if (turn !== this.turn) return;
       const seconds = ((performance.now() - began) / 1000).toFixed(2);
       this.say(`${source.width} × ${source.height} pixels enlarged to ` +
         `${source.width * scale} × ${source.height * scale} in ${seconds} s, ` +
@@ -385,6 +386,7 @@ class SrcnnApp {
     const { width, height, scale } = this.source;
     const [W, H] = [width * scale, height * scale];
     const layers = this.activeLayers();
+    const { turn } = this;
     for (const canvas of Object.values(this.canvas))
       [canvas.width, canvas.height] = [W, H];
     const contexts = {};
@@ -401,6 +403,11 @@ class SrcnnApp {
     this.input("save").disabled = true; // till the picture is whole
     const luma = this.truth && { y: new Uint8Array(W * H), plainY: new Uint8Array(W * H) };
     this.say("Enlarging …");
+    for (const name in contexts) { // memory is got now: one at a time
+      contexts[name].putImageData(new ImageData(1, 1), 0, 0);
+      await new Promise((next) => setTimeout(next));
+    }
+    if (turn !== this.turn) return;
     await this.pool.run(Math.ceil(H / rows), (k) => {
       const [top, bottom] = [k * rows, Math.min(H, (k + 1) * rows)];
       const [a, b] = this.engine.rowsNeeded(layers, height, scale, top, bottom);
@@ -675,9 +682,11 @@ class SrcnnApp {
 
   /* The picture once more, with other filters. */
   async again() {
+    const { turn } = this;
     this.busy(true);
     try {
       await this.compute();
+      if (turn !== this.turn) return;
       this.say(this.off.size
         ? `${this.off.size} of ${this.layers[0].o} filters switched off.`
         : "All filters on.");
