@@ -2,9 +2,9 @@
 
     python benchmarks/training_study.py [--steps 3000] [--seeds 3]
 
-Trains 9-1-5 x3 on T91 by our recipe and by recipes that lack one part of it
-each, with several seeds, and then for longer: ours, the same with Adam, and
-the paper's own.  Writes data/studies/training.json after every run; a
+Trains 9-1-5 x3 on T91 by our recipe, by recipes that lack one part of it or
+have one more, with several seeds, and then for longer: ours, the same with
+Adam, and the paper's own.  Writes data/studies/training.json after every run; a
 second start goes on where the first ended.
 """
 
@@ -32,6 +32,7 @@ VARIANTS = {
     "without averaged weights": {"average": 0.0},
     "step size kept constant": {"schedule": "constant"},
     "a quarter of the batch": {"batch": 4},
+    "balanced pictures, too": {"balance": 0.5},
     "the popular loop": {
         "sampling": "grid",
         "zoom": 1.0,

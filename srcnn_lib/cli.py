@@ -145,17 +145,6 @@ def _parser() -> argparse.ArgumentParser:
         help="0: all pixels count alike (default); 1: all pictures do",
     )
     p.add_argument(
-        "--shifted",
-        action="store_true",
-        help="also on copies shifted by up to a pixel of the small picture, "
-        "scale² of each; for long runs",
-    )
-    p.add_argument(
-        "--turned",
-        action="store_true",
-        help="also on copies turned by 15, 30 and 45 degrees",
-    )
-    p.add_argument(
         "--init",
         metavar="NAME",
         help="identity, default, paper, or weights to start from, such as "
@@ -395,10 +384,10 @@ def _train_method(args) -> int:
     from .methods import trained
 
     usual = {"arch": "9-1-5", "preset": "quick", "residual": False,
-             "shifted": False, "turned": False, "resume": False}  # fmt: skip
+             "resume": False}  # fmt: skip
     for name in ("arch", "preset", "steps", "batch", "size", "optimiser",
-                 "step_size", "sampling", "zoom", "balance", "shifted", "turned",
-                 "init", "loss", "residual", "resume"):  # fmt: skip
+                 "step_size", "sampling", "zoom", "balance", "init", "loss",
+                 "residual", "resume"):  # fmt: skip
         if getattr(args, name) != usual.get(name):
             option = name.replace("_", "-")
             raise ValueError(f"--{option} is for networks, not {args.method}")
@@ -426,8 +415,8 @@ def _train(args) -> int:
     given = {
         key: getattr(args, key)
         for key in ("steps", "batch", "size", "optimiser", "step_size",
-                    "sampling", "zoom", "balance", "shifted", "turned",
-                    "init", "loss", "residual")
+                    "sampling", "zoom", "balance", "init", "loss",
+                    "residual")
         if getattr(args, key) is not None
     }  # fmt: skip
     optimiser = args.optimiser or preset.optimiser

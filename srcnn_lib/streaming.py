@@ -369,9 +369,10 @@ class Pictures:
             )
         return good
 
-    def fit_in_memory(self, copies: float = 1) -> bool:
-        """Whether they, so many times, are kept rather than streamed."""
+    def fit_in_memory(self, zoom: float = 1) -> bool:
+        """Whether they, in all `tenths`, are kept rather than streamed."""
         pixels = self.height.astype(np.int64) * self.width
+        copies = sum((tenth / 10) ** 2 for tenth in tenths(zoom))
         return 8 * copies * int(pixels[self.reason == 0].sum()) <= MEMORY
 
     def load(self, numbers: Iterable[int]) -> Iterator[tuple[str, np.ndarray]]:

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage
 from tqdm import tqdm
 
 from . import checkpoints, datasets, graphs, products, streaming
@@ -44,10 +43,6 @@ from .subimages import SubImages, TrainingError, Validation
 SAVE_EVERY_S, LOOK_EVERY = 60, 50
 #: Step sizes that suit the optimisers; see `usual_step`.
 STEP_SIZES = {"muon": 0.02, "adam": 0.002, "sgd": 1e-4}
-
-#: Degrees by which pictures are turned; in the eight symmetries of a square
-#: these are all multiples of 15, but for those that need no turning.
-ANGLES = (15, 30, 45)
 
 #: Errors below this the Charbonnier loss sees as quadratic, in 0…1.
 CHARBONNIER = 1e-3
@@ -109,12 +104,6 @@ class Config:
     balance : with importance sampling, how far the loss goes from the mean
         of all pixels (0) towards that of the pictures' PSNRs (1); see
         `SubImages.draw_important`.
-    shifted : whether the pictures are also trained on without their first
-        row, their first two, … and likewise columns, `scale`² of each size,
-        so that shrinking meets every pixel in every place of its grid.
-        Crops that stream lie anywhere, so they are shifted as it is.
-    turned : whether they are also trained on turned by `ANGLES`; those that
-        stream are not.
     """
 
     arch: str = "9-1-5"
@@ -139,24 +128,12 @@ class Config:
     colour: str = "y"
     residual: bool = False
     balance: float = 0.0
-    shifted: bool = False
-    turned: bool = False
 
     def architecture(self) -> Architecture:
         """Of the network that is trained."""
         return Architecture.parse(self.arch)._replace(
             channels=COLOURS[self.colour], residual=self.residual
         )
-
-    def shifts(self) -> int:
-        """By how many different numbers of rows pictures are shifted."""
-        return self.scale if self.shifted else 1
-
-    def copies(self) -> float:
-        """How many times the pixels of the pictures are trained on."""
-        sizes = sum((tenth / 10) ** 2 for tenth in streaming.tenths(self.zoom))
-        # The three angles' squares together are about one picture.
-        return (sizes + self.turned) * self.shifts() ** 2
 
     def check(self, network: Network | None = None) -> None:
         """Raise ValueError, in one line, when no run can have these."""
@@ -345,7 +322,7 @@ class _Supply:
         if isinstance(images, Pictures):
             images.leave_out_small(config.size, config.scale)
             numbers = images.usable()
-            if not images.fit_in_memory(config.copies()):
+            if not images.fit_in_memory(config.zoom):
                 self._stream(images, numbers)
                 return
             read = dict(images.load(numbers))
@@ -357,8 +334,8 @@ class _Supply:
         self.validated_on += f" ({len(validation)})"
         self.count, self.reading = len(training), "in memory"
         self.fingerprint = _fingerprint(training)
-        copies = _copies(training.values(), config)
-        self.current = 0, self._sub_images(copies)
+        zoomed = _zoomed(training.values(), config.zoom)
+        self.current = 0, self._sub_images(zoomed)
         self.measure = self._validation(validation.values())
 
     def _stream(self, pictures: Pictures, numbers: np.ndarray) -> None:
@@ -562,32 +539,13 @@ def train(
     return Run(state.kept().eval(), config, state.history, card)
 
 
-def _copies(
-    images: Iterable[np.ndarray], config: Config
+def _zoomed(
+    images: Iterable[np.ndarray], smallest: float
 ) -> Iterator[np.ndarray]:
-    """Each picture in its sizes and turns, and each of these in its shifts."""
-    shifts = range(config.shifts())
+    """Each picture, and the same in tenths of its size down to `smallest`."""
     for image in images:
-        copies = [
-            imresize(image, tenth / 10) if tenth < 10 else image
-            for tenth in streaming.tenths(config.zoom)
-        ]
-        if config.turned:
-            copies += [_turn(image, angle) for angle in ANGLES]
-        yield from (c[i:, j:] for c in copies for i in shifts for j in shifts)
-
-
-def _turn(image: np.ndarray, angle: float) -> np.ndarray:
-    """The largest upright square in a turned picture, at 3/4 of its size.
-
-    Turning blurs a little; shrinking leaves that behind.
-    """
-    turned = ndimage.rotate(image.astype(float), angle, order=5, mode="mirror")
-    radians = math.radians(angle)
-    side = min(image.shape[:2]) / (math.cos(radians) + math.sin(radians))
-    top, left = ((n - int(side)) // 2 for n in turned.shape[:2])
-    square = turned[top : top + int(side), left : left + int(side)]
-    return imresize(np.rint(square.clip(0, 255)).astype(np.uint8), 0.75)
+        for tenth in streaming.tenths(smallest):
+            yield imresize(image, tenth / 10) if tenth < 10 else image
 
 
 def _start(

@@ -185,7 +185,6 @@ def test_small_folders_fit_in_memory(school, monkeypatch):
     pixels = sum(int(pictures.height[i]) * int(pictures.width[i]) for i in good)
     monkeypatch.setattr(streaming, "MEMORY", 8 * pixels)
     assert pictures.fit_in_memory()
-    assert not pictures.fit_in_memory(1.5)
     monkeypatch.setattr(streaming, "MEMORY", 8 * pixels - 1)
     assert not pictures.fit_in_memory()
     read = dict(pictures.load(good))

@@ -230,43 +230,6 @@ def test_pictures_smaller_than_a_sub_image_are_left_out(pictures):
         SubImages([small], 3, 33, 6)
 
 
-def test_shifted_copies_are_seen_in_every_place_of_the_grid(pictures):
-    image, scale = pictures["coins"], 3
-    config = dataclasses.replace(TINY, scale=scale, zoom=0.9, shifted=True)
-    copies = list(training._copies([image], config))
-    assert len(copies) == 2 * scale**2  # two sizes
-    places = [(i, j) for i in range(scale) for j in range(scale)]
-    for (i, j), copy in zip(places, copies):
-        assert np.array_equal(copy, image[i:, j:])
-
-    def seen(top):  # the same pixels, far from all borders
-        lr_wide, _ = streaming.pair(image[top:], scale)
-        return lr_wide[60 - top : 90 - top, 60:90]
-
-    assert np.allclose(seen(0), seen(scale), atol=1e-6)
-    assert not np.allclose(seen(0), seen(1), atol=1e-2)
-
-
-def test_turned_copies_are_upright_squares_of_the_turned_picture():
-    rows, columns = np.mgrid[:150, :200] - np.array([74.5, 99.5])[:, None, None]
-    ramp = np.rint(128 + 0.5 * columns).astype(np.uint8)
-    config = dataclasses.replace(TINY, turned=True)
-    image, *turned = training._copies([ramp], config)
-    assert np.array_equal(image, ramp) and len(turned) == len(training.ANGLES)
-    assert config.copies() == pytest.approx(
-        sum(copy.size for copy in (image, *turned)) / image.size, rel=0.2
-    )
-    for copy, angle in zip(turned, np.radians(training.ANGLES)):
-        side = 0.75 * 150 / (np.cos(angle) + np.sin(angle))
-        assert copy.dtype == np.uint8 and copy.shape[0] == copy.shape[1]
-        assert abs(copy.shape[0] - side) < 2
-        slope = np.gradient(copy[4:-4, 4:-4].astype(float))
-        steep = np.hypot(*(s.mean() for s in slope))
-        lean = np.arctan2(abs(slope[0].mean()), slope[1].mean())
-        assert steep == pytest.approx(0.5 / 0.75, rel=0.02)
-        assert lean == pytest.approx(angle, abs=0.02)
-
-
 # Validation ----------------------------------------------------------------
 
 
