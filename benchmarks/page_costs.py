@@ -106,7 +106,7 @@ def table(file: Path = FILE) -> str:
     """Markdown: what each page needs; from its cost label and what is recorded."""
     known = json.loads(file.read_text()) if file.exists() else {}
     lines = [
-        "| page | reading | CPU | processor time | memory | T4-class GPU | download |",
+        "| page | reading | CPU | both cores | memory | T4-class GPU | data |",
         "|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for page in notebooks.pages():

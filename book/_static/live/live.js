@@ -552,7 +552,7 @@ class SrcnnApp {
         <div class="live-columns">
           <figure><canvas class="live-patch" role="img"></canvas>
             <figcaption></figcaption></figure>
-          <figure class="live-sum"><table></table><figcaption></figcaption></figure>
+          <figure class="live-sum" tabindex="0"><table></table><figcaption></figcaption></figure>
         </div>
         <p class="live-title">Layer 1: ${layers[0].o} filters and their responses</p>
         <p>Press a filter to switch it off and on again.
