@@ -113,7 +113,8 @@ def finish(app, exception):
         mended = text if needed else re.sub(MATHJAX, "", text)
         for pattern, replacement in MENDED.items():
             mended = re.sub(pattern, replacement, mended)
-        mended = srcnn_pages.with_shades(mended, page)
+        if app.builder.name == "html":  # paper is never dark
+            mended = srcnn_pages.with_shades(mended, page)
         if mended != text:
             page.write_text(mended, encoding="utf-8")
 
