@@ -25,49 +25,58 @@ function srcnnEngine(wasm) {
     ];
   }
 
-  /* Planes of a picture: y in 0…1 and, unless it is grey, cb, cr in 0…255 and
-     alpha in 0…1.  Measured, a grey picture is its own luma. */
-  function split(rgba, grey) {
+  /* Planes of a picture: y in 0…1 and, unless it is grey, cb, cr in 0…255 and,
+     unless it is opaque, alpha in 0…1.  Measured, a grey picture is its own
+     luma. */
+  function split(rgba, grey, opaque) {
     const n = rgba.length / 4;
-    const planes = { y: new Float64Array(n) };
+    const planes = {};
+    for (const name of planesOf(grey, opaque)) planes[name] = new Float64Array(n);
+    const { y, cb, cr, alpha } = planes;
     if (grey) {
-      for (let k = 0; k < n; k++) planes.y[k] = rgba[4 * k] / 255;
+      for (let k = 0; k < n; k++) y[k] = rgba[4 * k] / 255;
       return planes;
     }
-    planes.cb = new Float64Array(n);
-    planes.cr = new Float64Array(n);
-    planes.alpha = new Float64Array(n);
     const [Y, B, R] = FORWARD;
     for (let k = 0; k < n; k++) {
       const r = rgba[4 * k] / 255, g = rgba[4 * k + 1] / 255;
       const b = rgba[4 * k + 2] / 255;
-      planes.y[k] = (Y[0] * r + Y[1] * g + Y[2] * b + OFFSET[0]) / 255;
-      planes.cb[k] = B[0] * r + B[1] * g + B[2] * b + OFFSET[1];
-      planes.cr[k] = R[0] * r + R[1] * g + R[2] * b + OFFSET[2];
-      planes.alpha[k] = rgba[4 * k + 3] / 255;
+      y[k] = (Y[0] * r + Y[1] * g + Y[2] * b + OFFSET[0]) / 255;
+      cb[k] = B[0] * r + B[1] * g + B[2] * b + OFFSET[1];
+      cr[k] = R[0] * r + R[1] * g + R[2] * b + OFFSET[2];
+      if (alpha) alpha[k] = rgba[4 * k + 3] / 255;
     }
     return planes;
   }
 
-  const toByte = (v) => Math.floor(Math.min(1, Math.max(0, v)) * 255 + 0.5);
+  const planesOf = (grey, opaque) =>
+    ["y", ...(grey ? [] : ["cb", "cr"]), ...(opaque ? [] : ["alpha"])];
+
+  // Into a Uint8ClampedArray, which cuts off what is outside 0…255.
+  const toByte = (v) => Math.floor(v * 255 + 0.5);
+
+  function toBytes(y) {
+    const bytes = new Uint8ClampedArray(y.length);
+    for (let k = 0; k < y.length; k++) bytes[k] = toByte(y[k]);
+    return bytes;
+  }
 
   /* The inverse: planes of n pixels, with another luma, to RGBA. */
-  function join(y, planes) {
+  function join(y, { cb, cr, alpha }) {
     const rgba = new Uint8ClampedArray(4 * y.length);
-    for (let k = 0; k < y.length; k++) {
-      const at = 4 * k;
-      if (!planes.cb) {
+    const [R, G, B] = INVERSE;
+    for (let k = 0, at = 0; k < y.length; k++, at += 4) {
+      if (!cb) {
         rgba[at] = rgba[at + 1] = rgba[at + 2] = toByte(y[k]);
         rgba[at + 3] = 255;
         continue;
       }
       const l = y[k] * 255 - OFFSET[0];
-      const b = planes.cb[k] - OFFSET[1], r = planes.cr[k] - OFFSET[2];
-      for (let c = 0; c < 3; c++) {
-        const m = INVERSE[c];
-        rgba[at + c] = toByte(m[0] * l + m[1] * b + m[2] * r);
-      }
-      rgba[at + 3] = toByte(planes.alpha[k]);
+      const b = cb[k] - OFFSET[1], r = cr[k] - OFFSET[2];
+      rgba[at] = toByte(R[0] * l + R[1] * b + R[2] * r);
+      rgba[at + 1] = toByte(G[0] * l + G[1] * b + G[2] * r);
+      rgba[at + 2] = toByte(B[0] * l + B[1] * b + B[2] * r);
+      rgba[at + 3] = alpha ? toByte(alpha[k]) : 255;
     }
     return rgba;
   }
@@ -112,11 +121,10 @@ function srcnnEngine(wasm) {
         if (!t) line = new Float64Array(input.length);
         if (w) for (let x = 0; x < line.length; x++) line[x] += w * input[x];
       }
-      const at = (y - top) * width, n = across.count;
-      for (let x = 0; x < width; x++) {
+      const at = (y - top) * width, { count, index, weight } = across;
+      for (let x = 0, t = 0; x < width; x++) {
         let sum = 0;
-        for (let t = x * n; t < (x + 1) * n; t++)
-          sum += across.weight[t] * line[across.index[t]];
+        for (const end = t + count; t < end; t++) sum += weight[t] * line[index[t]];
         out[at + x] = sum;
       }
     }
@@ -126,18 +134,18 @@ function srcnnEngine(wasm) {
   /* The protocol's small picture: RGBA whose sides `scale` divides → planes,
      and `luma`, the large one's in whole numbers 0…255, which is what is
      measured.  Luma is rounded to these first, chroma and alpha are not. */
-  function shrink({ rgba, width, height, grey, scale }, onRow) {
+  function shrink({ rgba, width, height, grey, opaque, scale }, onRow) {
     const w = width / scale, h = height / scale;
     const down = resizeTable(height, h, 1 / scale);
     const across = resizeTable(width, w, 1 / scale);
-    const names = grey ? ["y"] : ["y", "cb", "cr", "alpha"];
-    const small = {}, luma = new Uint8Array(width * height);
+    const names = planesOf(grey, opaque);
+    const small = {}, luma = new Uint8ClampedArray(width * height);
     for (const name of names) small[name] = new Float64Array(w * h);
     const rows = new Map(); // of the large picture, split; the few in use
     function row(i) {
       if (!rows.has(i)) {
         const part = rgba.subarray(4 * i * width, 4 * (i + 1) * width);
-        const planes = split(part, grey);
+        const planes = split(part, grey, opaque);
         const bytes = luma.subarray(i * width, (i + 1) * width);
         for (let x = 0; x < width; x++) {
           bytes[x] = toByte(planes.y[x]);
@@ -227,7 +235,7 @@ function srcnnEngine(wasm) {
     return packed;
   }
 
-  const TILE = 252; // columns at a time, a multiple of conv.c's twelve
+  const TILE = 256; // columns at a time, a multiple of conv.c's eight
   const clip = ([a, b], margin, n) =>
     [Math.max(0, a - margin), Math.min(n, b + margin)];
 
@@ -245,8 +253,8 @@ function srcnnEngine(wasm) {
     const rows = [[top, bottom]];
     for (let k = last; k >= 0; k--)
       rows.unshift(clip(rows[0], layers[k].f >> 1, height));
-    const widest = TILE + 12 +
-      layers.reduce((sum, l) => sum + 2 * (l.f >> 1), 0) + 12;
+    const widest = TILE + 8 +
+      layers.reduce((sum, l) => sum + 2 * (l.f >> 1), 0) + 8;
     const maps = rows.map(([a, b], k) =>
       place((k ? layers[k - 1].o : 1) * (b - a) * widest + 64));
     reserve(at + 4096);
@@ -320,7 +328,7 @@ function srcnnEngine(wasm) {
       if (small[name]) others[name] = enlarge(small[name], top, bottom);
     return {
       top, bottom,
-      y: Uint8Array.from(y, toByte), plainY: Uint8Array.from(plainY, toByte),
+      y: toBytes(y), plainY: toBytes(plainY),
       rgba: join(y, others), plain: join(plainY, others),
     };
   }

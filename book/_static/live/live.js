@@ -52,7 +52,7 @@ class SrcnnPool {
           postMessage({ id, result }, planes.map((v) => v.buffer));
           return;
         }
-        if (task.rgba) task.small = engine.split(task.rgba, task.grey);
+        if (task.rgba) task.small = engine.split(task.rgba, task.grey, task.opaque);
         const result = engine.strip(task);
         postMessage({ id, result }, Object.values(result)
           .filter((v) => v.buffer).map((v) => v.buffer)
@@ -77,28 +77,66 @@ class SrcnnPool {
         worker.postMessage({ id, task });
       };
       for (let k = 0; k < Math.min(this.size, count); k++) {
-        const worker = new Worker(this.url);
-        this.workers.push(worker);
-        worker.onerror = (e) => { this.stop(); reject(new Error(e.message)); };
+        const worker = this.workers[k] ??= this.worker();
+        worker.onerror = (e) => this.stop(e.message);
         worker.onmessage = ({ data }) => {
           if (data.progress !== undefined) return onProgress(data.progress);
           onResult(data.result, data.id);
           onProgress(++done / count);
-          if (done === count) { this.stop(); resolve(); } else give(worker);
+          if (done < count) return give(worker);
+          this.refuse = null;
+          resolve();
         };
-        worker.postMessage({ wasm: this.wasm });
         give(worker);
       }
     });
   }
 
-  /* End what is running; its promise is refused with a reason. */
+  worker() {
+    const worker = new Worker(this.url);
+    worker.postMessage({ wasm: this.wasm });
+    return worker;
+  }
+
+  /* End what is running; its promise is refused where there is a reason.  Idle
+     workers stay: their code has been compiled. */
   stop(reason) {
+    if (!this.refuse) return;
     this.workers.forEach((worker) => worker.terminate());
     this.workers = [];
-    if (reason && this.refuse) this.refuse(new Error(reason));
+    if (reason) this.refuse(new Error(reason));
     this.refuse = null;
   }
+}
+
+/* A PNG file of RGBA bytes, as they are (a canvas changes transparent ones). */
+async function srcnnPng(rgba, width, height) {
+  const lines = new Uint8Array(height * (4 * width + 1)); // 0 first: no filter
+  for (let y = 0; y < height; y++)
+    lines.set(rgba.subarray(4 * y * width, 4 * (y + 1) * width),
+              y * (4 * width + 1) + 1);
+  const zipped = new Blob([lines]).stream()
+    .pipeThrough(new CompressionStream("deflate"));
+  const table = Uint32Array.from({ length: 256 }, (_, n) => {
+    for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+    return n;
+  });
+  const number = (n) => new Uint8Array(new Uint32Array([n]).buffer).reverse();
+  function chunk(type, content) {
+    const body = new Uint8Array(4 + content.length);
+    body.set(new TextEncoder().encode(type));
+    body.set(content, 4);
+    let crc = ~0;
+    for (const byte of body) crc = table[(crc ^ byte) & 255] ^ (crc >>> 8);
+    return [number(content.length), body, number(~crc)];
+  }
+  return new Blob([
+    Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10),
+    ...chunk("IHDR", Uint8Array.of(...number(width), ...number(height),
+                                   8, 6, 0, 0, 0)),
+    ...chunk("IDAT", new Uint8Array(await new Response(zipped).arrayBuffer())),
+    ...chunk("IEND", []),
+  ], { type: "image/png" });
 }
 
 class SrcnnApp {
@@ -276,7 +314,33 @@ class SrcnnApp {
       }
       await new Promise((next) => setTimeout(next));
     }
-    return { rgba, width, height, grey: grey && opaque, opaque };
+    const exact = opaque || await this.uncovered(bitmap, rgba, ROWS);
+    return { rgba, width, height, grey: grey && opaque, opaque, exact };
+  }
+
+  /* Where a picture is transparent a canvas loses colours; WebGL keeps them.
+     Whether it could. */
+  async uncovered(bitmap, rgba, ROWS) {
+    const { width, height } = bitmap;
+    const gl = document.createElement("canvas").getContext("webgl");
+    if (!gl || width > gl.getParameter(gl.MAX_TEXTURE_SIZE)) return false;
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+    const texture = gl.getParameter(gl.TEXTURE_BINDING_2D);
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+    const format = [gl.RGBA, gl.UNSIGNED_BYTE];
+    for (let top = 0; top < height; top += ROWS) {
+      const rows = Math.min(ROWS, height - top);
+      const part = await createImageBitmap(
+        bitmap, 0, top, width, rows, { premultiplyAlpha: "none" });
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, ...format, part);
+      gl.framebufferTexture2D(
+        gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+      const bytes = new Uint8Array(rgba.buffer, 4 * top * width, 4 * rows * width);
+      gl.readPixels(0, 0, width, rows, ...format, bytes);
+      part.close();
+    }
+    return gl.getError() === gl.NO_ERROR;
   }
 
   /* End what is running without a word: something else is asked for. */
@@ -332,7 +396,8 @@ class SrcnnApp {
         this.say("Shrinking …");
         await this.pool.run(1, () => ({
           kind: "shrink", rgba: source.rgba, width: source.width,
-          height: source.height, grey: source.grey, scale,
+          height: source.height, grey: source.grey,
+          opaque: source.opaque, scale,
         }), ({ small, luma }) => {
           source.small = small;
           this.truth.y = luma;
@@ -347,8 +412,8 @@ class SrcnnApp {
       const seconds = ((performance.now() - began) / 1000).toFixed(2);
       this.say(`${source.width} × ${source.height} pixels enlarged to ` +
         `${source.width * scale} × ${source.height * scale} in ${seconds} s, ` +
-        "on this computer." + (source.opaque ? "" : " Browsers keep no exact " +
-          "colours where a picture is transparent; there srcnn upscale does."));
+        "on this computer." + (source.exact ? "" : " This browser keeps no exact " +
+          "colours where a picture is transparent; srcnn upscale does."));
     } catch (error) { this.say(error.message); }
     this.busy(false);
   }
@@ -363,8 +428,9 @@ class SrcnnApp {
 
   /* Planes, or bytes, of rows a…b-1 of the small picture. */
   smallRows(a, b) {
-    const { small, rgba, width, grey } = this.source;
-    if (!small) return { rgba: rgba.slice(4 * a * width, 4 * b * width), grey };
+    const { small, rgba, width, grey, opaque } = this.source;
+    if (!small)
+      return { rgba: rgba.slice(4 * a * width, 4 * b * width), grey, opaque };
     const cut = {};
     for (const plane in small) cut[plane] = small[plane].slice(a * width, b * width);
     return { small: cut };
@@ -401,6 +467,8 @@ class SrcnnApp {
       this.spot = [W >> 1, H >> 1];
     this.find(".live-score").textContent = "";
     this.input("save").disabled = true; // till the picture is whole
+    // A canvas would lose colours where it is transparent.
+    this.clear = this.source.opaque ? null : new Uint8ClampedArray(4 * W * H);
     const luma = this.truth && { y: new Uint8Array(W * H), plainY: new Uint8Array(W * H) };
     this.say("Enlarging …");
     for (const name in contexts) { // memory is got now: one at a time
@@ -417,6 +485,7 @@ class SrcnnApp {
       const image = (bytes) => new ImageData(bytes, W);
       contexts.plain.putImageData(image(strip.plain), 0, strip.top);
       contexts.sr.putImageData(image(strip.rgba), 0, strip.top);
+      if (this.clear) this.clear.set(strip.rgba, 4 * strip.top * W);
       if (luma) {
         luma.y.set(strip.y, strip.top * W);
         luma.plainY.set(strip.plainY, strip.top * W);
@@ -444,15 +513,16 @@ class SrcnnApp {
     this.psnr = { plain, sr };
   }
 
-  save() {
+  async save() {
     const { name, scale } = this.source;
-    this.canvas.sr.toBlob((blob) => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
-      link.download = `${name}_x${scale}.png`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
-    }, "image/png");
+    const { sr } = this.canvas;
+    const blob = this.clear ? await srcnnPng(this.clear, sr.width, sr.height)
+      : await new Promise((done) => sr.toBlob(done, "image/png"));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${name}_x${scale}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
   }
 
   // The window that is enlarged -----------------------------------------------
@@ -532,7 +602,7 @@ class SrcnnApp {
     const layers = this.activeLayers();
     const [a, b] = this.engine.rowsNeeded(layers, height, scale, y, y + 1);
     const rows = this.smallRows(a, b);
-    const small = rows.small || this.engine.split(rows.rgba, rows.grey);
+    const small = rows.small || this.engine.split(rows.rgba, rows.grey, rows.opaque);
     return this.engine.trace(
       { layers, small, smallTop: a, width, height, scale, x, y });
   }
