@@ -204,6 +204,7 @@ def test_no_white_boxes_in_the_dark(seen):
     set_theme = "theme => document.documentElement.dataset.theme = theme"
     drawn = seen.locator("article figure img[src*='_images/']")
     assert drawn.count() == seen.locator("article .srcnn-figure img").count()
+    assert seen.locator(".srcnn-figure .srcnn-figure").count() == 0
     seen.evaluate(set_theme, "dark")
     unfold(seen)
     try:

@@ -39,7 +39,11 @@ body {{ font: 1.1rem/1.6 sans-serif; max-width: 40rem; margin: 4rem auto;
 """
 
 
-FIGURE = re.compile(r'<img [^>]*src="([^"]*_images/[^"]*\.png)"[^>]*>')
+# Not one that has its shade from an earlier build.
+FIGURE = re.compile(
+    r'(?<!<span class="srcnn-figure">)'
+    r'<img [^>]*src="([^"]*_images/[^"]*\.png)"[^>]*>'
+)
 
 
 def with_shades(text: str, page: Path) -> str:
