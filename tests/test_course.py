@@ -1,8 +1,11 @@
-"""Every chapter's exercises and quiz have the form that the editions rely on."""
+"""Exercises and quizzes have the form that the editions rely on, and every page's
+objectives their exercises."""
 
 import re
 
+import nbformat
 import pytest
+import yaml
 
 from srcnn_lib import exercises
 from tests.test_exercises import ANSWERS, CHECKED
@@ -11,25 +14,65 @@ from tools import course, notebooks
 CHAPTERS = [page for page in notebooks.pages() if page.stem[0].isdigit()]
 
 
+def every_page() -> list:
+    """All that the table of contents names, notebooks and Markdown."""
+    toc = yaml.safe_load((notebooks.ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    names = [toc["root"]]
+    names += [c["file"] for part in toc["parts"] for c in part["chapters"]]
+    files = [(notebooks.ROOT / name).with_suffix for name in names]
+    return [p for of in files for p in (of(".ipynb"), of(".md")) if p.exists()]
+
+
+def read(path) -> nbformat.NotebookNode:
+    if path.suffix == ".ipynb":
+        return notebooks.read(path)
+    cell = nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))
+    return nbformat.v4.new_notebook(cells=[cell])
+
+
 @pytest.fixture(scope="module", params=CHAPTERS, ids=lambda page: page.stem)
 def chapter(request):
-    return request.param.stem, notebooks.read(request.param)
+    return notebooks.read(request.param)
 
 
-def test_four_to_seven_exercises_of_known_kinds(chapter):
-    name, notebook = chapter
-    found = course.exercises(notebook)
-    assert 4 <= len(found) <= 7
-    expected = [f"{int(name[:2])}.{i}" for i in range(1, len(found) + 1)]
-    assert [exercise.number for exercise in found] == expected
-    for exercise in found:
+@pytest.fixture(scope="module", params=notebooks.pages(), ids=lambda page: page.stem)
+def lesson(request):
+    """A page with exercises: a chapter or an appendix."""
+    return notebooks.read(request.param)
+
+
+@pytest.mark.parametrize("path", every_page(), ids=lambda path: path.stem)
+def test_every_objective_has_an_exercise(path):
+    notebook = read(path)
+    count = len(course.goals(notebook))
+    promised = any("You will be able to" in cell.source for cell in notebook.cells)
+    assert bool(count) == promised, "objectives that are not read as such"
+    assert count or path.suffix == ".md", "a notebook without objectives"
+    touched = {goal for e in course.exercises(notebook) for goal in e.goals}
+    assert touched == set(range(1, count + 1))
+
+
+def test_exercises_are_numbered_by_their_page(lesson, request):
+    name = request.node.callspec.id
+    begin = str(int(name[:2])) if name[0].isdigit() else name[0]
+    numbers = [exercise.number for exercise in course.exercises(lesson)]
+    assert numbers == [f"{begin}.{i}" for i in range(1, len(numbers) + 1)]
+
+
+def test_kinds_minutes_and_points(lesson):
+    for exercise in course.exercises(lesson):
         assert exercise.kind in course.KINDS
         assert 1 <= exercise.minutes <= 60 and 1 <= exercise.points <= 10
+
+
+def test_four_to_seven_exercises_in_a_chapter(chapter):
+    found = course.exercises(chapter)
+    assert 4 <= len(found) <= 7
     assert any(exercise.kind == "code" for exercise in found)
 
 
-def test_parts_come_in_order_and_each_has_a_solution(chapter):
-    for exercise in course.exercises(chapter[1]):
+def test_parts_come_in_order_and_each_has_a_solution(lesson):
+    for exercise in course.exercises(lesson):
         order = [course.PARTS.index(part) for part in exercise.parts]
         assert order == sorted(order), exercise.number
         assert {"hint", "solution"} <= set(exercise.parts), exercise.number
@@ -37,8 +80,8 @@ def test_parts_come_in_order_and_each_has_a_solution(chapter):
             assert set(exercise.parts) == set(course.PARTS), exercise.number
 
 
-def test_stub_is_undone_and_solution_passes_its_check(chapter):
-    for exercise in course.exercises(chapter[1]):
+def test_stub_is_undone_and_solution_passes_its_check(lesson):
+    for exercise in course.exercises(lesson):
         if "check" not in exercise.parts:
             continue
         exercises.find(exercise.number)
@@ -52,8 +95,8 @@ def test_stub_is_undone_and_solution_passes_its_check(chapter):
             assert f"Exercise {exercise.number}: {said}\n" in shown, part
 
 
-def test_solutions_are_folded(chapter):
-    for exercise in course.exercises(chapter[1]):
+def test_solutions_are_folded(lesson):
+    for exercise in course.exercises(lesson):
         for part, cell in zip(exercise.parts, exercise.cells, strict=True):
             if part == "solution" and cell.cell_type == "code":
                 assert "hide-cell" in cell.metadata.tags, exercise.number
@@ -61,14 +104,8 @@ def test_solutions_are_folded(chapter):
                 assert ":class: dropdown" in cell.source, exercise.number
 
 
-def test_every_goal_has_an_exercise(chapter):
-    count = len(course.goals(chapter[1]))
-    touched = {goal for e in course.exercises(chapter[1]) for goal in e.goals}
-    assert count and touched == set(range(1, count + 1))
-
-
 def test_five_questions_with_one_right_answer_and_reasons(chapter):
-    questions = course.quiz(chapter[1])
+    questions = course.quiz(chapter)
     assert len(questions) == 5
     for question in questions:
         assert 3 <= len(question.options) <= 5, question.text
@@ -80,20 +117,18 @@ def test_five_questions_with_one_right_answer_and_reasons(chapter):
 def test_right_answers_are_not_always_at_one_place(chapter):
     places = {
         [reason.startswith("Right") for _, reason in q.options].index(True)
-        for q in course.quiz(chapter[1])
+        for q in course.quiz(chapter)
     }
     assert len(places) >= 3
 
 
-def test_instructors_have_notes(chapter):
+def test_instructors_have_notes(lesson):
     notes = [
-        cell
-        for cell in chapter[1].cells
-        if "teaching" in cell.metadata.get("tags", [])
+        cell for cell in lesson.cells if "teaching" in cell.metadata.get("tags", [])
     ]
     assert notes and all("remove-cell" in cell.metadata.tags for cell in notes)
     text = "\n".join(cell.source for cell in notes)
-    for exercise in course.exercises(chapter[1]):
+    for exercise in course.exercises(lesson):
         assert f"**{exercise.number}**" in text, "its marking scheme"
 
 

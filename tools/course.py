@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 
 KINDS = ("predict", "code", "experiment", "think")
 PARTS = ("exercise", "stub", "check", "hint", "solution")
+PAGE = r"(?:\d+|[A-Z])"  # what an exercise's number begins with
 HEADING = re.compile(
-    r"^### (?P<number>[0-9B]+\.\d+) (?P<title>.+)\n+"
+    rf"^### (?P<number>{PAGE}\.\d+) (?P<title>.+)\n+"
     r"\*(?P<kind>\w+) · (?P<minutes>\d+) minutes · (?P<points>\d+) points? · "
     r"goals? (?P<goals>\d+(?:, \d+)*)\*\n"
 )

@@ -177,7 +177,7 @@ def nbgrader(nb, by_cell) -> None:
         part, number = course.part(cell), None
         if part in ("exercise", "stub", "check"):
             number = by_cell[cell.id].number
-        elif match := re.fullmatch(r"answer-([0-9B]+)-(\d+)", cell.id):
+        elif match := re.fullmatch(rf"answer-({course.PAGE})-(\d+)", cell.id):
             part, number = "answer", ".".join(match.groups())
         if number is None:
             continue
@@ -259,7 +259,8 @@ def scheme(nb) -> str:
 def marking(nb) -> list[str]:
     """The lines ``- **2.1** (3 points): …`` of a page's teaching notes."""
     text = "\n".join(c.source for c in nb.cells if "teaching" in tags(c))
-    return re.findall(r"^- \*\*[0-9B]+\.\d+\*\* .+(?:\n  .+)*", text, re.MULTILINE)
+    line = rf"^- \*\*{course.PAGE}\.\d+\*\* .+(?:\n  .+)*"
+    return re.findall(line, text, re.MULTILINE)
 
 
 EDITION = {"student": student, "solutions": solutions, "instructor": instructor}

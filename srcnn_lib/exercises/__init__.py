@@ -6,8 +6,8 @@
 An answer is called with random arguments and compared with the right one; when
 it differs, it is compared with typical wrong ones, and the message names the
 mistake whose results it has.  One module for each chapter, ``chapter_02`` and
-so on, and `bug_museum` for appendix B, has a table ``EXERCISES`` from number to
-`Function` or `Value`.
+so on, and `ledger` and `bug_museum` for appendices A and B, has a table
+``EXERCISES`` from number to `Function` or `Value`.
 """
 
 import copy
@@ -21,6 +21,7 @@ import numpy as np
 
 ROUNDS = 4
 NOT_DONE = "not done yet."
+APPENDICES = {"A": "ledger", "B": "bug_museum"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def fault(number: str, answer) -> str | None:
 def find(number: str) -> Function | Value:
     """The exercise of this number.  ValueError when there is none."""
     chapter = number.partition(".")[0]
-    name = "bug_museum" if chapter == "B" else f"chapter_{chapter.zfill(2)}"
+    name = APPENDICES.get(chapter, f"chapter_{chapter.zfill(2)}")
     try:
         module = importlib.import_module(f"{__name__}.{name}")
         return module.EXERCISES[number]
