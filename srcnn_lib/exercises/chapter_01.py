@@ -84,9 +84,11 @@ def _both_sides(first, second, P):
 
 
 def _uneven(generator):
-    """On one side as much is left over as can be, so that each way of cutting shows."""
-    scale = int(generator.integers(3, 5))
-    rest = generator.permutation([scale - 1, generator.integers(1, scale)])
+    """On one side as much is left over as can be, on the other more than half, so
+    that each way of cutting shows, each time."""
+    scale = int(generator.integers(3, 6))
+    more = generator.integers(scale // 2 + 1, scale)
+    rest = generator.permutation([scale - 1, more])
     height, width = scale * generator.integers(4, 7, size=2) + rest
     shape = (int(height), int(width) + 2 * scale, 3)
     return generator.uniform(0, 255, shape), scale
