@@ -95,8 +95,10 @@ def _lasso_step(generator):
     d, atoms = int(generator.integers(5, 8)), int(generator.integers(9, 14))
     D = _unit_rows(generator, (atoms, d))
     code = generator.normal(size=atoms) * (generator.uniform(size=atoms) < 0.7)
-    step = 1 / np.linalg.norm(D @ D.T, 2)
-    return code, 2 * generator.normal(size=d), D, generator.uniform(0.3, 0.8), step
+    step, penalty = 1 / np.linalg.norm(D @ D.T, 2), generator.uniform(0.3, 0.8)
+    # One weight within the threshold: it shows what is done to such.
+    code[generator.integers(atoms)] = generator.choice([-0.5, 0.5]) * step * penalty
+    return code, 2 * generator.normal(size=d), D, penalty, step
 
 
 def _soft(z, threshold):
