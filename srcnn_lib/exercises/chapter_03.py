@@ -96,9 +96,14 @@ def _lasso_step(generator):
     D = _unit_rows(generator, (atoms, d))
     code = generator.normal(size=atoms) * (generator.uniform(size=atoms) < 0.7)
     step, penalty = 1 / np.linalg.norm(D @ D.T, 2), generator.uniform(0.3, 0.8)
-    # One weight within the threshold: it shows what is done to such.
-    code[generator.integers(atoms)] = generator.choice([-0.5, 0.5]) * step * penalty
-    return code, 2 * generator.normal(size=d), D, penalty, step
+    # One weight lies within the threshold before the step, and one after it: they
+    # show what is done to such.
+    before, after = generator.permutation(atoms)[:2]
+    small = generator.choice([-0.5, 0.5], 2) * step * penalty
+    code[before] = small[0]
+    x = 2 * generator.normal(size=d)
+    x += (small[1] - _descended(code, x, D, step)[after]) / step * D[after]
+    return code, x, D, penalty, step
 
 
 def _soft(z, threshold):
