@@ -46,6 +46,7 @@ Then: jupyter lab book/01_super_resolution.ipynb (or one page in a course's plat
 Answer in the cells that say "yours", run them, then run the check below each.
 """
 NBGRADER = "nbgrader_config.py"
+BADGE = "_static/open-in-colab.svg"
 CONFIG = """\
 # For a course's folder: nbgrader leaves the stubs, and waits for long cells.
 c = get_config()
@@ -322,6 +323,9 @@ def write_notebooks(name: str, pages: list[Path], folder: Path) -> None:
             shutil.copyfile(ROOT / licence, folder / licence)
         pack(folder)
         (folder / NBGRADER).write_text(CONFIG, encoding="utf-8")
+    else:  # students' pages have no badge
+        (folder / "book" / BADGE).parent.mkdir()
+        shutil.copyfile(notebooks.BOOK / BADGE, folder / "book" / BADGE)
 
 
 def wanted(path: Path) -> bool:
