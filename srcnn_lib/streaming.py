@@ -550,6 +550,7 @@ class Rounds:
         try:
             return pickle.load(worker.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
+            worker.kill()  # or one with a garbled answer would live on
             status = worker.wait()
             raise OSError(
                 f"a process that reads pictures ended (status {status}); is "
