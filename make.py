@@ -187,18 +187,18 @@ def book():
 def test(*arguments):
     environment()
     data()
-    parallel = ("-n", "2", "--dist", "loadscope")
-    pytest(*parallel, *arguments)
+    pytest("--dist", "loadscope", *arguments)
 
 
 def site():
     environment()
     os.environ["SRCNN_SITE"] = "required"
-    pytest("tests/test_site.py", "tests/test_slides.py")
+    # Tests of the same page go together.
+    pytest("--dist", "loadgroup", "tests/test_site.py", "tests/test_slides.py")
 
 
 def pytest(*arguments):
-    status = run(PYTHON, "-m", "pytest", *arguments)
+    status = run(PYTHON, "-m", "pytest", "-n", "2", *arguments)
     if status:
         raise Stop(f"The tests did not pass (pytest ended with {status}).")
 

@@ -65,7 +65,10 @@ def browser(tmp_path_factory):
         context.close()
 
 
-@pytest.fixture(scope="module", params=pages())
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(p, marks=pytest.mark.xdist_group(p)) for p in pages()],
+)
 def seen(request, browser):
     """A page, opened, with what it asked of the network and complained of."""
     page = browser.new_page()

@@ -2,6 +2,7 @@
 
 - Executed pages are kept in a cache whose name is a hash of all that a page's
   outputs rest on; only a page's own cells are jupyter-cache's business.
+  What isn't there is run before Sphinx reads it (srcnn_run.py).
 - Numbers in index.md come from the recorded results and costs, as substitutions;
   the reference comes from the docstrings, the paper map's links from the pages.
 - MathJax comes with the book, so that it reads offline; so do the networks,
@@ -26,6 +27,8 @@ from srcnn_lib import datasets, ledger, widgets
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+import srcnn_run  # noqa: E402
 
 from benchmarks import page_costs  # noqa: E402
 from tools import paper_map, reference  # noqa: E402
@@ -121,6 +124,7 @@ def finish(app, exception):
 
 def setup(app):
     app.connect("config-inited", configure)
+    app.connect("env-before-read-docs", srcnn_run.ahead)
     app.connect("source-read", reference.fill)
     app.connect("env-get-outdated", lambda *_: ALWAYS)
     app.connect("source-read", paper_map.fill)
