@@ -35,7 +35,7 @@ img[alt="Open in Colab"] { display: none !important; }
 pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 figure, img, pre, tr, .cell_input, div.highlight, .admonition-title {
   break-inside: avoid; }
-h1, h2, h3, h4 { break-after: avoid; }
+h1, h2, h3, h4, p:has(+ pre.srcnn-reference) { break-after: avoid; }
 section.pdf-chapter { break-before: page; }
 table { font-size: 85%; }
 nav.pdf-contents { break-after: page; }
