@@ -38,6 +38,8 @@ figure, img, pre, tr, .cell_input, div.highlight, .admonition-title {
 h1, h2, h3, h4, p:has(+ pre.srcnn-reference) { break-after: avoid; }
 section.pdf-chapter { break-before: page; }
 table { font-size: 85%; }
+/* The theme keeps tables whole; a long one may begin where there is room. */
+.bd-main .bd-content table:has(tr:nth-child(16)) { break-inside: auto; }
 nav.pdf-contents { break-after: page; }
 nav.pdf-contents a { display: flex; gap: 1rem; color: inherit;
   text-decoration: none; justify-content: space-between; line-height: 1.5; }
