@@ -549,8 +549,10 @@ class Rounds:
     def _answer(worker: subprocess.Popen) -> list:
         try:
             return pickle.load(worker.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError):
-            worker.kill()  # or one with a garbled answer would live on
+        except Exception:  # pickle raises nearly any for what is garbled
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(2)  # one that is dying has a status of its own
+            worker.kill()
             status = worker.wait()
             raise OSError(
                 f"a process that reads pictures ended (status {status}); is "

@@ -1,12 +1,15 @@
-"""Pages run before the book is read, several at once (book/_ext/srcnn_run.py)."""
+"""Pages run before the book is read, several at once (book/_ext/srcnn_run.py),
+and are written anew when what they rest on has changed (srcnn_book.py)."""
 
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
-from tools.notebooks import BOOK
+from tools.notebooks import BOOK, repository
 
 
 @pytest.fixture
@@ -44,3 +47,34 @@ def test_a_page_that_fails_is_named_at_once(build, code, why):
     with pytest.raises(Exception, match=f"bad.ipynb: (.|\n)*{why}") as caught:
         build(bad=code, slow="import time; time.sleep(300)")
     assert caught.value.category == "A page does not run"
+
+
+def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeypatch):
+    """Both keep what they read in one place; data came between them and before."""
+    monkeypatch.syspath_prepend(BOOK / "_ext")
+    import srcnn_book
+
+    monkeypatch.setenv(srcnn_book.widgets.STATIC, "1")  # set by a build; undone here
+    monkeypatch.setattr(srcnn_book, "CACHES", tmp_path / "caches")
+    monkeypatch.setattr(srcnn_book, "finish", lambda *_: None)
+    (tmp_path / "index.md").write_text("# Page\n\nwith {{ rests_on }}")
+    config = {
+        "extensions": ["myst_nb", "srcnn_book"],
+        "myst_enable_extensions": ["substitution"],
+        "html_theme": "sphinx_book_theme",
+        "html_theme_options": {"repository_url": repository()["url"]},
+    }
+
+    def build(builder, rests_on):
+        monkeypatch.setattr(srcnn_book, "cache_key", lambda: rests_on)
+        monkeypatch.setattr(srcnn_book.ledger, "glance", lambda: {"rests_on": rests_on})
+        out, read = tmp_path / builder, tmp_path / "read"
+        with docutils_namespace():
+            Sphinx(
+                tmp_path, None, out, read, builder, config, status=None, warning=None
+            ).build()
+        return (out / "index.html").read_text()
+
+    assert "with demo" in build("html", "demo")
+    assert "with data" in build("singlehtml", "data")
+    assert "with data" in build("html", "data")

@@ -531,3 +531,17 @@ def test_twenty_thousand_pictures(tmp_path, photograph, monkeypatch):
     assert cli.main(command(here, again, *options)) == 130
     assert cli.main(command(here, again, *options, "--resume")) == 0
     assert same_weights(out, again)
+
+
+@pytest.mark.parametrize(
+    "worker, status",
+    [
+        ("import os, time; os.close(1); time.sleep(0.2); os._exit(3)", 3),
+        ("import time; print('garbled', flush=True); time.sleep(300)", -9),
+    ],
+)
+def test_a_worker_without_an_answer_is_ended_and_its_status_said(worker, status):
+    process = subprocess.Popen([sys.executable, "-c", worker], stdout=subprocess.PIPE)
+    with process.stdout, pytest.raises(OSError, match=rf"\(status {status}\)"):
+        Rounds._answer(process)
+    assert process.poll() == status

@@ -80,7 +80,8 @@ def configure(app, config):
     newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
     for old in newest[:-CACHES_KEPT]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
-    config.nb_execution_cache_path = str(cache)
+    config.nb_execution_cache_path = str(cache)  # a new one: read all pages again
+    config.srcnn_runs = cache.name  # and write them, even if `make pdf` read them
     config.myst_substitutions = ledger.glance() | {"costs": page_costs.table()}
     config.html_baseurl = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
@@ -123,6 +124,7 @@ def finish(app, exception):
 
 
 def setup(app):
+    app.add_config_value("srcnn_runs", "", "html", str)
     app.connect("config-inited", configure)
     app.connect("env-before-read-docs", srcnn_run.ahead)
     app.connect("source-read", reference.fill)
