@@ -58,16 +58,17 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
     monkeypatch.setattr(srcnn_book, "CACHES", tmp_path / "caches")
     monkeypatch.setattr(srcnn_book, "finish", lambda *_: None)
     (tmp_path / "index.md").write_text("# Page\n\nwith {{ rests_on }}")
-    config = {
-        "extensions": ["myst_nb", "srcnn_book"],
-        "myst_enable_extensions": ["substitution"],
-        "html_theme": "sphinx_book_theme",
-        "html_theme_options": {"repository_url": repository()["url"]},
-    }
 
     def build(builder, rests_on):
         monkeypatch.setattr(srcnn_book, "cache_key", lambda: rests_on)
         monkeypatch.setattr(srcnn_book.ledger, "glance", lambda: {"rests_on": rests_on})
+        config = {
+            "extensions": ["myst_nb", "srcnn_book"],
+            "myst_enable_extensions": ["substitution"],
+            "templates_path": [],  # its own, as the theme adds to the list
+            "html_theme": "sphinx_book_theme",
+            "html_theme_options": {"repository_url": repository()["url"]},
+        }
         out, read = tmp_path / builder, tmp_path / "read"
         with docutils_namespace():
             Sphinx(
