@@ -140,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--sampling", choices=("random", "importance", "grid"))
     p.add_argument("--zoom", type=float, help="also on copies shrunk down to this")
     p.add_argument(
+        "--vary",
+        type=int,
+        help="also on so many sharpened copies and so many warped ones",
+    )
+    p.add_argument(
         "--balance",
         type=float,
         help="0: all pixels count alike (default); 1: all pictures do",
@@ -386,8 +391,8 @@ def _train_method(args) -> int:
     usual = {"arch": "9-1-5", "preset": "quick", "residual": False,
              "resume": False}  # fmt: skip
     for name in ("arch", "preset", "steps", "batch", "size", "optimiser",
-                 "step_size", "sampling", "zoom", "balance", "init", "loss",
-                 "residual", "resume"):  # fmt: skip
+                 "step_size", "sampling", "zoom", "vary", "balance", "init",
+                 "loss", "residual", "resume"):  # fmt: skip
         if getattr(args, name) != usual.get(name):
             option = name.replace("_", "-")
             raise ValueError(f"--{option} is for networks, not {args.method}")
@@ -415,7 +420,7 @@ def _train(args) -> int:
     given = {
         key: getattr(args, key)
         for key in ("steps", "batch", "size", "optimiser", "step_size",
-                    "sampling", "zoom", "balance", "init", "loss",
+                    "sampling", "zoom", "vary", "balance", "init", "loss",
                     "residual")
         if getattr(args, key) is not None
     }  # fmt: skip

@@ -22,6 +22,7 @@ import torch
 from tqdm import tqdm
 
 from . import checkpoints, datasets, graphs, products, streaming
+from .augmentation import copies
 from .images import COLOURS
 from .models import (
     INITIALISATIONS,
@@ -34,7 +35,6 @@ from .models import (
 )
 from .muon import Muon
 from .parallel import World
-from .resize import imresize
 from .streaming import Pictures, StreamError
 from .subimages import SubImages, TrainingError, Validation
 
@@ -104,6 +104,9 @@ class Config:
     balance : with importance sampling, how far the loss goes from the mean
         of all pixels (0) towards that of the pictures' PSNRs (1); see
         `SubImages.draw_important`.
+    vary : so many copies of each picture are made sharper, and so many are
+        turned, sheared and stretched; see `augmentation.copies`.  All are
+        kept in memory.
     """
 
     arch: str = "9-1-5"
@@ -128,6 +131,7 @@ class Config:
     colour: str = "y"
     residual: bool = False
     balance: float = 0.0
+    vary: int = 0
 
     def architecture(self) -> Architecture:
         """Of the network that is trained."""
@@ -177,6 +181,8 @@ class Config:
             raise ValueError("balance needs importance sampling")
         if not 0 <= self.balance <= 1:
             raise ValueError(f"balance must be 0 to 1, not {self.balance}")
+        if self.vary < 0:
+            raise ValueError(f"vary must be at least 0, not {self.vary}")
         if not 0.1 <= self.zoom <= 1:
             raise ValueError(f"zoom must be 0.1 to 1, not {self.zoom}")
         if self.size <= 2 * border:
@@ -334,8 +340,10 @@ class _Supply:
         self.validated_on += f" ({len(validation)})"
         self.count, self.reading = len(training), "in memory"
         self.fingerprint = _fingerprint(training)
-        zoomed = _zoomed(training.values(), config.zoom)
-        self.current = 0, self._sub_images(zoomed)
+        shown = copies(
+            training.values(), config.zoom, config.vary, config.seed
+        )
+        self.current = 0, self._sub_images(shown)
         self.measure = self._validation(validation.values())
 
     def _stream(self, pictures: Pictures, numbers: np.ndarray) -> None:
@@ -343,6 +351,11 @@ class _Supply:
         if c.colour != "y":
             raise TrainingError(
                 f"{c.colour} needs pictures that fit in memory; take fewer"
+            )
+        if c.vary:
+            raise TrainingError(
+                "varied copies need pictures that fit in memory; take fewer, "
+                "or leave vary 0"
             )
         chosen = []
         if datasets.available("BSDS500-val"):
@@ -537,15 +550,6 @@ def train(
         paths.state.unlink(missing_ok=True)
         paths.previous.unlink(missing_ok=True)
     return Run(state.kept().eval(), config, state.history, card)
-
-
-def _zoomed(
-    images: Iterable[np.ndarray], smallest: float
-) -> Iterator[np.ndarray]:
-    """Each picture, and the same in tenths of its size down to `smallest`."""
-    for image in images:
-        for tenth in streaming.tenths(smallest):
-            yield imresize(image, tenth / 10) if tenth < 10 else image
 
 
 def _start(
