@@ -33,6 +33,7 @@ VARIANTS = {
     "step size kept constant": {"schedule": "constant"},
     "a quarter of the batch": {"batch": 4},
     "balanced pictures, too": {"balance": 0.5},
+    "varied copies, too": {"vary": 4},
     "the popular loop": {
         "sampling": "grid",
         "zoom": 1.0,

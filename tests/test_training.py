@@ -329,6 +329,7 @@ def test_no_validation_or_training_picture_is_a_test_picture():
         ({"seed": -1}, "seed must be"),
         ({"balance": 0.5}, "balance needs importance"),
         ({"balance": 2, "sampling": "importance"}, "0 to 1, not 2"),
+        ({"vary": -1}, "at least 0, not -1"),
     ],
 )
 def test_impossible_recipes(change, said, pictures, tmp_path, embedded_only):
