@@ -36,14 +36,22 @@ def copies(
 
 
 def sharper(image: np.ndarray, amount: float) -> np.ndarray:
-    """Unsharp masking: what a Gaussian of 1 pixel takes away, added."""
+    """Unsharp masking: what a Gaussian of 1 pixel takes away, added.
+
+    `image` is uint8, (H, W) or (H, W, 3), and so is the result; `amount` is
+    the share that is added.
+    """
     blurred = gaussian_filter(image.astype(float), (1, 1, 0)[: image.ndim])
     return _to_uint8(image + amount * (image - blurred))
 
 
 def warped(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Turned, sheared, and stretched to another size; what then lies
-    outside is filled with the picture in a mirror."""
+    outside is filled with the picture in a mirror.
+
+    `image` is uint8, (H, W) or (H, W, 3), and so is the result, of `SIZES`
+    times the height and width.
+    """
     height, width = image.shape[:2]
     across, down = generator.uniform(*SIZES, 2)
     turn, shear = np.deg2rad(generator.uniform(-1, 1, 2) * (TURN, SHEAR))
