@@ -146,6 +146,17 @@ def test_the_layers_are_done_as_matrices(monkeypatch, photograph):
     assert set(seen) == {(32, 64, 5, 5)}
 
 
+@pytest.mark.parametrize("scale", (2, 3, 4))
+@pytest.mark.parametrize("name", ("9-1-5", "9-5-5"))
+def test_trained_networks_answer_as_by_the_usual_call(name, scale):
+    model = checkpoints.load(name, scale)
+    whole = datasets.load("demo-test")["coffee"]
+    y = (images.luma(whole) / 255).astype(np.float32)
+    with torch.no_grad():
+        usual = model(torch.from_numpy(y)[None, None])[0, 0].numpy()
+    assert np.abs(SRCNNMethod(model, "cpu").enhance(y) - usual).max() < 5e-6
+
+
 def test_half_precision_costs_little_and_sums_in_float32(photograph):
     model = network((9, 1, 5), init="identity")
     y = images.luma(photograph) / 255
