@@ -1,4 +1,4 @@
-"""The network as matrix products, for training: faster on most processors.
+"""The network as matrix products, for training; on some processors faster.
 
 Batches of small sub-images, with gradients; a whole picture goes through
 `methods.srcnn` in bands.
