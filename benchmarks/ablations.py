@@ -26,30 +26,28 @@ import torch
 from srcnn_lib import (
     checkpoints,
     datasets,
-    degradations,
-    evaluation,
     images,
-    ledger,
-    metrics,
+    protocol,
+    results,
     streaming,
     training,
 )
-from srcnn_lib.methods.bicubic import bicubic
+from srcnn_lib.chapters import degradations
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, describe
-from srcnn_lib.resize import imresize
+from srcnn_lib.resize import bicubic, imresize
 
 SCALE = 3
 TESTS = ("Set5", "Set14")
 
 #: Preset → what the recipe has, whatever the variant.
 BUDGETS = {
-    "quick": dict(steps=1_000, warmup=100, average=0.99, revive=250),
-    "full": dict(steps=60_000, warmup=500, average=0.999, revive=500),
+    "quick": dict(steps=1_000, warmup=100, ema_decay=0.99, revive=250),
+    "full": dict(steps=60_000, warmup=500, ema_decay=0.999, revive=500),
 }
 BASE = training.Config(scale=SCALE, sampling="importance")
 
-SGD = {"optimiser": "sgd", "step_size": 1e-4}
+SGD = {"optimiser": "sgd", "learning_rate": 1e-4}
 FOUR = "3-3-3-3-1-5"  # sees 13×13 pixels, as 9-1-5 does
 #: Ablation → variant → changes to `BASE`; `pictures` is of `training_set`.
 #: The first of each is 9-1-5 as it is.
@@ -78,10 +76,10 @@ VARIANTS: dict[str, dict[str, dict]] = {
         "MSE, Muon": {},
         "L1": {"loss": "l1"},
         "Charbonnier": {"loss": "charbonnier"},
-        "Adam": {"optimiser": "adam", "step_size": 0.002},
+        "Adam": {"optimiser": "adam", "learning_rate": 0.002},
         "SGD": SGD,
         "SGD, one rate": SGD | {"last_rate": 1.0},
-        "SGD, step × 10": SGD | {"step_size": 1e-3},
+        "SGD, step × 10": SGD | {"learning_rate": 1e-3},
         "start: default": {"init": "default"},
         "start: paper's": {"init": "paper"},
     },
@@ -99,10 +97,10 @@ NAMES = (*VARIANTS, "degradation", "time")
 def recipe(changes: dict, preset: str, seed: int) -> training.Config:
     changes = {k: v for k, v in changes.items() if k != "pictures"}
     arch = training.Architecture.parse(changes.get("arch", BASE.arch)).name
-    step_size = training.usual_step(
+    learning_rate = training.usual_learning_rate(
         changes.get("optimiser", BASE.optimiser), arch
     )
-    defaults = BUDGETS[preset] | {"seed": seed, "step_size": step_size}
+    defaults = BUDGETS[preset] | {"seed": seed, "learning_rate": learning_rate}
     return dataclasses.replace(BASE, **defaults | changes | {"arch": arch})
 
 
@@ -134,7 +132,7 @@ class Tests:
 
     @staticmethod
     def _triple(image):
-        hr_y, lr_y = evaluation.degrade(image, SCALE)
+        hr_y, lr_y = protocol.degrade(image, SCALE)
         return image, hr_y, bicubic(lr_y, SCALE)
 
     def luma_db(self, network: SRCNN) -> dict[str, float]:
@@ -142,7 +140,7 @@ class Tests:
         method = SRCNNMethod(network, "cpu")
         return {
             name: float(np.mean([
-                metrics.psnr(hr, images.to_uint8(255 * method.enhance(wide)),
+                protocol.psnr(hr, images.to_uint8(255 * method.enhance(wide)),
                              crop=SCALE)
                 for _, hr, wide in self.sets[name]
             ]))
@@ -192,9 +190,9 @@ def colour_scores(network, image, colour: str) -> dict[str, float]:
     hr_rgb = images.modcrop(images.planes(image, "rgb"), SCALE)
     hr_ycbcr = images.planes(hr_rgb, "ycbcr")
     return {
-        "y": metrics.psnr(hr_ycbcr[..., 0], sr_ycbcr[..., 0], crop=SCALE),
-        "ycbcr": metrics.psnr(hr_ycbcr, sr_ycbcr, crop=SCALE),
-        "rgb": metrics.psnr(hr_rgb, sr_rgb, crop=SCALE),
+        "y": protocol.psnr(hr_ycbcr[..., 0], sr_ycbcr[..., 0], crop=SCALE),
+        "ycbcr": protocol.psnr(hr_ycbcr, sr_ycbcr, crop=SCALE),
+        "rgb": protocol.psnr(hr_rgb, sr_rgb, crop=SCALE),
     }
 
 
@@ -325,7 +323,7 @@ def time_all(folder: Path, rounds: int = 7) -> None:
         a: SRCNNMethod(SRCNN(*a), "cpu") for a in sorted(architectures)
         if a.channels == 1
     }  # fmt: skip
-    small = [evaluation.degrade(image, SCALE)[1]
+    small = [protocol.degrade(image, SCALE)[1]
              for image in datasets.load("Set5").values()]  # fmt: skip
     least: dict = {}
     for _ in range(rounds):
@@ -359,7 +357,7 @@ def gain(method, dataset: str, degrade, scale: int) -> tuple[float, float]:
         hr_y = images.modcrop(images.luma(image), scale)
         lr_y = degrade(hr_y, scale)
         rows.append([
-            metrics.psnr(hr_y, images.to_uint8(255 * call(lr_y, scale)),
+            protocol.psnr(hr_y, images.to_uint8(255 * call(lr_y, scale)),
                          crop=scale)
             for call in (bicubic, method)
         ])  # fmt: skip
@@ -371,12 +369,12 @@ def degrade_all(folder: Path) -> None:
     network = SRCNNMethod(checkpoints.load("9-1-5", SCALE), "cpu")
     cases = [(name, 3, 3, network, degrade)
              for name, degrade in degradations.ALL.items()]  # fmt: skip
-    for trained_for in evaluation.SCALES:
+    for trained_for in protocol.SCALES:
         network = SRCNNMethod(checkpoints.load("9-1-5", trained_for), "cpu")
         cases += [
             (f"x{trained_for} network on x{scale}", trained_for, scale,
              network, degradations.matlab)
-            for scale in evaluation.SCALES
+            for scale in protocol.SCALES
         ]  # fmt: skip
     path(folder, "degradation").unlink(missing_ok=True)
     for name, trained_for, scale, network, degrade in cases:
@@ -401,7 +399,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", metavar="DIR", help="of more pictures")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=ledger.folder() / "ablations"
+        "--out", metavar="DIR", type=Path, default=results.folder() / "ablations"
     )
     args = parser.parse_args()
     chosen = [args.only] if args.only else NAMES

@@ -15,7 +15,7 @@ import time
 
 import torch
 
-from srcnn_lib import checkpoints, datasets, evaluation
+from srcnn_lib import checkpoints, datasets, protocol
 from srcnn_lib.methods import anchored, trained, zeyde
 from srcnn_lib.models import describe
 
@@ -54,13 +54,13 @@ def main() -> None:
                 images, SCALE, dictionary, most=samples
             )
             call = anchored.aplus(learnt, SCALE, "cpu")
-        scores = evaluation.evaluate(call, test, SCALE)
+        scores = protocol.evaluate(call, test, SCALE)
         rows.append(
             {
                 "method": method,
                 "atoms": atoms,
                 "samples": samples,
-                "psnr_db": round(evaluation.mean(scores)[0], 4),
+                "psnr_db": round(protocol.mean(scores)[0], 4),
                 "minutes": round((time.perf_counter() - began) / 60, 2),
                 "device": describe(torch.device("cpu")),
                 "date": datetime.date.today().isoformat(),

@@ -18,14 +18,7 @@ import time
 import numpy as np
 import torch
 
-from srcnn_lib import (
-    checkpoints,
-    datasets,
-    evaluation,
-    images,
-    methods,
-    metrics,
-)
+from srcnn_lib import checkpoints, datasets, images, methods, protocol
 from srcnn_lib.models import describe
 
 SCALE, DATASET = 3, "Set14"
@@ -58,7 +51,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     device = describe(torch.device("cpu"))
     pictures = [
-        evaluation.degrade(image, SCALE)
+        protocol.degrade(image, SCALE)
         for image in datasets.load(DATASET).values()
     ]
     calls = {
@@ -78,7 +71,7 @@ def main() -> None:
                 seconds[entry][k].append(time.perf_counter() - began)
                 if turn == 0:
                     sr_y = images.to_uint8(np.asarray(sr_y, float) * 255)
-                    psnr_db[entry].append(metrics.psnr(hr_y, sr_y, crop=SCALE))
+                    psnr_db[entry].append(protocol.psnr(hr_y, sr_y, crop=SCALE))
     rows = []
     usual = None
     print(f"{DATASET} x{SCALE}, {device}, median of {args.repeats}")

@@ -23,17 +23,17 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from srcnn_lib import checkpoints, datasets, evaluation, paper, training
-from srcnn_lib.methods.bicubic import bicubic
+from srcnn_lib import checkpoints, datasets, protocol, results, training
 from srcnn_lib.methods.srcnn import SRCNNMethod
+from srcnn_lib.resize import bicubic
 
 SCALE = 3
 FILE = datasets.data_folder() / "studies" / "time_to_paper.json"
 
 
 def set5_db(method) -> float:
-    scores = evaluation.evaluate(method, datasets.load("Set5"), SCALE)
-    return evaluation.mean(scores)[0]
+    scores = protocol.evaluate(method, datasets.load("Set5"), SCALE)
+    return protocol.mean(scores)[0]
 
 
 def ours(seed: int, level: float) -> dict:
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    level = paper.find("srcnn", "Set5", SCALE, model="official/9-1-5-91").value
+    level = results.printed("srcnn", "Set5", SCALE, model="official/9-1-5-91").value
     print(f"{training.describe(torch.device('cpu'))}, PyTorch {torch.__version__}")
     print(f"9-1-5 x{SCALE} on T91; the paper's Set5 average is {level} dB")
 

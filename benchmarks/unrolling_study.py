@@ -22,11 +22,12 @@ from pathlib import Path
 
 import torch
 
-from srcnn_lib import checkpoints, datasets, evaluation, streaming, training
-from srcnn_lib.methods import sparse_coding, unrolled
+from srcnn_lib import checkpoints, datasets, protocol, streaming, training
+from srcnn_lib.chapters import unrolled
+from srcnn_lib.chapters.unrolled import UnrolledMethod, UnrolledSC
+from srcnn_lib.methods import sparse_coding
 from srcnn_lib.methods.sparse_codes import lasso
 from srcnn_lib.methods.srcnn import SRCNNMethod
-from srcnn_lib.methods.unrolled import UnrolledMethod, UnrolledSC
 from srcnn_lib.models import SRCNN, describe, initialise
 
 SCALE, ATOMS = 3, 64
@@ -111,8 +112,8 @@ class Bench:
             method = SRCNNMethod(model, "cpu")
         else:
             method = model
-        return round(evaluation.mean(
-            evaluation.evaluate(method, self.test, SCALE))[0], 4)  # fmt: skip
+        return round(protocol.mean(
+            protocol.evaluate(method, self.test, SCALE))[0], 4)  # fmt: skip
 
     def on_validation(self, model) -> float:
         call = model
@@ -129,7 +130,7 @@ class Bench:
     def trained(self, group: str, name: str, make, **config) -> dict:
         """`make` gives the model at its start; `config` says what `fit` needs."""
         config = {"name": name, "group": group, **config}
-        settings = {k: config[k] for k in ("steps", "step_size", "seed")}
+        settings = {k: config[k] for k in ("steps", "learning_rate", "seed")}
 
         def run():
             model = make()
@@ -200,7 +201,7 @@ def step_up(bench, group, steps, name, make, free, k=TRUNK, **more):
     for size in STEP_SIZES:
         bench.trained(
             group, name, lambda: make().let_go(*free), steps=steps,
-            step_size=size, seed=0, k=k, free=list(free), **more,
+            learning_rate=size, seed=0, k=k, free=list(free), **more,
         )  # fmt: skip
 
 
@@ -252,7 +253,7 @@ def starts(bench: Bench, steps: int, seeds: int, sizes: dict) -> None:
     def run(how, seed, size):
         return bench.trained(
             "starts", f"SRCNN from {how}", partial(make, how, seed),
-            network="SRCNN", start=how, steps=steps, step_size=size,
+            network="SRCNN", start=how, steps=steps, learning_rate=size,
             seed=seed,
         )  # fmt: skip
 
@@ -261,7 +262,7 @@ def starts(bench: Bench, steps: int, seeds: int, sizes: dict) -> None:
         if how not in sizes:
             both = [run(how, 0, size) for size in STEP_SIZES]
             best = max(both, key=lambda row: row["validation_psnr_db"])
-            sizes[how] = best["config"]["step_size"]
+            sizes[how] = best["config"]["learning_rate"]
         for seed in range(seeds):
             run(how, seed, sizes[how])
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from srcnn_lib import checkpoints, datasets, evaluation, images
+from srcnn_lib import checkpoints, datasets, images, protocol
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
 
@@ -135,8 +135,8 @@ def cost_of_bf16(model: SRCNN) -> None:
     psnr_db = {}
     for dtype in (torch.float32, torch.bfloat16):
         method = SRCNNMethod(model, "cpu", dtype)
-        scores = evaluation.evaluate(method, pictures, SCALE)
-        psnr_db[dtype], _ = evaluation.mean(scores)
+        scores = protocol.evaluate(method, pictures, SCALE)
+        psnr_db[dtype], _ = protocol.mean(scores)
     exact, half = psnr_db.values()
     print(
         f"{pictures.name} x{SCALE}: {exact:.3f} dB, in bf16 {half:.3f} dB "

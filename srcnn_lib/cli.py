@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import methods
-from .evaluation import SCALES, check_scale, evaluate, mean
+from .protocol import SCALES, check_scale, evaluate, mean
 
 
 class _Parser(argparse.ArgumentParser):
@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--size", type=int, help="width of a sub-image in pixels")
     p.add_argument("--optimiser", choices=("muon", "adam", "sgd"))
     p.add_argument(
-        "--step-size", type=float, help="default: as fits the optimiser"
+        "--learning-rate", type=float, help="default: as fits the optimiser"
     )
     p.add_argument("--sampling", choices=("random", "importance", "grid"))
     p.add_argument("--zoom", type=float, help="also on copies shrunk down to this")
@@ -391,7 +391,7 @@ def _train_method(args) -> int:
     usual = {"arch": "9-1-5", "preset": "quick", "residual": False,
              "resume": False}  # fmt: skip
     for name in ("arch", "preset", "steps", "batch", "size", "optimiser",
-                 "step_size", "sampling", "zoom", "vary", "balance", "init",
+                 "learning_rate", "sampling", "zoom", "vary", "balance", "init",
                  "loss", "residual", "resume"):  # fmt: skip
         if getattr(args, name) != usual.get(name):
             option = name.replace("_", "-")
@@ -419,15 +419,15 @@ def _train(args) -> int:
     preset = training.PRESETS[args.preset]
     given = {
         key: getattr(args, key)
-        for key in ("steps", "batch", "size", "optimiser", "step_size",
+        for key in ("steps", "batch", "size", "optimiser", "learning_rate",
                     "sampling", "zoom", "vary", "balance", "init", "loss",
                     "residual")
         if getattr(args, key) is not None
     }  # fmt: skip
     optimiser = args.optimiser or preset.optimiser
     with contextlib.suppress(ValueError):  # an odd arch is named below
-        usual = training.usual_step(optimiser, args.arch)
-        given.setdefault("step_size", usual)
+        usual = training.usual_learning_rate(optimiser, args.arch)
+        given.setdefault("learning_rate", usual)
     config = dataclasses.replace(
         preset, arch=args.arch, scale=args.scale, seed=args.seed, **given
     )
@@ -505,10 +505,10 @@ def _training_set(name: str):
 
 
 def _results_verify(args) -> int:
-    from . import ledger
+    from . import results
 
     count = {"equal": 0, "differs": 0, "not here": 0}
-    for check in ledger.verify(args.device):
+    for check in results.verify(args.device):
         count[check.verdict] += 1
         print(f"{check.verdict:<9} {check.row}: {check.detail}", flush=True)
     print(", ".join(f"{n} {verdict}" for verdict, n in count.items()))
@@ -516,9 +516,9 @@ def _results_verify(args) -> int:
 
 
 def _results_list(args) -> int:
-    from . import ledger
+    from . import results
 
-    for row in ledger.rows():
+    for row in results.rows():
         name = row["model"] or row["method"]
         print(
             f"{name:<26}{row['dataset']:<7} x{row['scale']} {row['luma']:<5}"
@@ -528,7 +528,7 @@ def _results_list(args) -> int:
 
 
 def _results_record(args) -> int:
-    from . import checkpoints, ledger
+    from . import checkpoints, results
 
     models = {None: SCALES}
     if args.method == "sc":
@@ -558,7 +558,7 @@ def _results_record(args) -> int:
         rows = []
         for scale in scales:
             for dataset, kind in plan:
-                row = ledger.measure(
+                row = results.measure(
                     args.method,
                     dataset,
                     scale,
@@ -572,7 +572,7 @@ def _results_record(args) -> int:
                     f"{row['mean']['psnr_db']:.2f} dB",
                     flush=True,
                 )
-        for path in ledger.record(rows):
+        for path in results.record(rows):
             print(f"wrote {path.name}")
     return 0
 

@@ -45,16 +45,16 @@ class Muon(torch.optim.Optimizer):
     Parameters
     ----------
     model : to be trained.
-    step_size : of the filters; Adam takes a tenth.
+    learning_rate : of the filters; Adam takes a tenth.
     """
 
-    def __init__(self, model: Network, step_size: float, momentum: float = 0.95):
+    def __init__(self, model: Network, learning_rate: float, momentum: float = 0.95):
         filters = [conv.weight for conv in model.convs[:-1]]
         taken = {id(weight) for weight in filters}
         rest = [p for p in model.parameters() if id(p) not in taken]
         groups = [
-            {"params": filters, "lr": step_size, "momentum": momentum},
-            {"params": rest, "lr": 0.1 * step_size},
+            {"params": filters, "lr": learning_rate, "momentum": momentum},
+            {"params": rest, "lr": 0.1 * learning_rate},
         ]
         super().__init__(groups, {})
         self.convs = model.convs

@@ -18,7 +18,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 
-from . import filters as measures
+from .chapters import filters as measures
 
 STYLE = Path(__file__).with_name("book.mplstyle")
 #: Colours with a meaning, the same on every page.

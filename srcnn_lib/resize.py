@@ -194,6 +194,14 @@ def imresize(
     return image
 
 
+def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
+    """Enlarge a luma picture (h, w) to (h·scale, w·scale), any float range.
+
+    Source: MATLAB's ``imresize(…, 'bicubic')``, borders clamped.
+    """
+    return imresize(lr_y, scale)
+
+
 class BandResizer:
     """Any rows of ``imresize(image, scale)``, bit for bit, from few of `image`.
 

@@ -31,8 +31,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from . import images
-from .methods.bicubic import bicubic
-from .resize import imresize
+from .resize import bicubic, imresize
 
 #: Pictures in a round, the sub-images that are drawn per picture of a round,
 #: and the width in pixels of what is cut out of a picture.

@@ -15,8 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from .images import modcrop, planes
-from .methods.bicubic import bicubic
-from .resize import imresize
+from .resize import bicubic, imresize
 from .streaming import pair
 
 

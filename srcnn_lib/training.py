@@ -41,14 +41,14 @@ from .subimages import SubImages, TrainingError, Validation
 #: Seconds between two writes of the state, and steps between two looks at
 #: the loss, for which a GPU has to be waited for.
 SAVE_EVERY_S, LOOK_EVERY = 60, 50
-#: Step sizes that suit the optimisers; see `usual_step`.
+#: Step sizes that suit the optimisers; see `usual_learning_rate`.
 STEP_SIZES = {"muon": 0.02, "adam": 0.002, "sgd": 1e-4}
 
 #: Errors below this the Charbonnier loss sees as quadratic, in 0…1.
 CHARBONNIER = 1e-3
 
 
-def usual_step(optimiser: str, arch: str) -> float:
+def usual_learning_rate(optimiser: str, arch: str) -> float:
     """The step size that validation pictures favoured.
 
     Filters between the first layer and the last that are larger than 1×1
@@ -80,12 +80,12 @@ class Config:
         momentum 0.9, where the last layer (see `last_rate`) and all biases
         learn at a tenth of the step size, as in the authors' released
         SRCNN_net.prototxt.
-    step_size : of Muon and Adam on the mean squared error per pixel (beside
+    learning_rate : of Muon and Adam on the mean squared error per pixel (beside
         Muon, Adam takes a tenth); of SGD on half the squared error summed
         over a sub-image, the authors' loss.
     schedule : after `warmup` steps ``"linear"`` or ``"cosine"`` down to
         zero, or ``"constant"``.
-    average : decay per step of the exponential moving average of the
+    ema_decay : decay per step of the exponential moving average of the
         weights, which is what is kept; 0 keeps the last weights.
     init : see `models.initialise`; or our weights to start from, by name
         and scale, such as ``"9-5-5_x3"``, or a .safetensors file; ``"given"``
@@ -104,7 +104,7 @@ class Config:
     balance : with importance sampling, how far the loss goes from the mean
         of all pixels (0) towards that of the pictures' PSNRs (1); see
         `SubImages.draw_important`.
-    vary : so many copies of each picture are made sharper, and so many are
+    augment : so many copies of each picture are made sharper, and so many are
         turned, sheared and stretched; see `augmentation.copies`.  All are
         kept in memory.
     """
@@ -118,10 +118,10 @@ class Config:
     stride: int = 14
     zoom: float = 1.0
     optimiser: str = "muon"
-    step_size: float = 0.02
+    learning_rate: float = 0.02
     schedule: str = "linear"
     warmup: int = 200
-    average: float = 0.999
+    ema_decay: float = 0.999
     init: str = "identity"
     revive: int = 0
     seed: int = 0
@@ -131,7 +131,7 @@ class Config:
     colour: str = "y"
     residual: bool = False
     balance: float = 0.0
-    vary: int = 0
+    augment: int = 0
 
     def architecture(self) -> Architecture:
         """Of the network that is trained."""
@@ -160,9 +160,9 @@ class Config:
             raise ValueError(f"scale must be 2, 3 or 4, not {self.scale}")
         if self.steps < 1 or self.batch < 1:
             raise ValueError("steps and batch must be at least 1")
-        if not self.step_size > 0:
+        if not self.learning_rate > 0:
             raise ValueError(
-                f"step size must be above 0, not {self.step_size}"
+                f"step size must be above 0, not {self.learning_rate}"
             )
         if not self.last_rate > 0:
             raise ValueError(f"last rate must be above 0, not {self.last_rate}")
@@ -181,8 +181,8 @@ class Config:
             raise ValueError("balance needs importance sampling")
         if not 0 <= self.balance <= 1:
             raise ValueError(f"balance must be 0 to 1, not {self.balance}")
-        if self.vary < 0:
-            raise ValueError(f"vary must be at least 0, not {self.vary}")
+        if self.augment < 0:
+            raise ValueError(f"vary must be at least 0, not {self.augment}")
         if not 0.1 <= self.zoom <= 1:
             raise ValueError(f"zoom must be 0.1 to 1, not {self.zoom}")
         if self.size <= 2 * border:
@@ -232,7 +232,7 @@ PRESETS = {
         steps=2_000,
         sampling="importance",
         warmup=100,
-        average=0.995,
+        ema_decay=0.995,
         revive=500,
         validate_every=100,
     ),
@@ -250,10 +250,10 @@ PRESETS = {
         size=33,
         sampling="grid",
         optimiser="sgd",
-        step_size=1e-4,
+        learning_rate=1e-4,
         schedule="constant",
         warmup=0,
-        average=0.0,
+        ema_decay=0.0,
         init="paper",
         validate_every=10_000,
     ),
@@ -341,7 +341,7 @@ class _Supply:
         self.count, self.reading = len(training), "in memory"
         self.fingerprint = _fingerprint(training)
         shown = copies(
-            training.values(), config.zoom, config.vary, config.seed
+            training.values(), config.zoom, config.augment, config.seed
         )
         self.current = 0, self._sub_images(shown)
         self.measure = self._validation(validation.values())
@@ -352,7 +352,7 @@ class _Supply:
             raise TrainingError(
                 f"{c.colour} needs pictures that fit in memory; take fewer"
             )
-        if c.vary:
+        if c.augment:
             raise TrainingError(
                 "varied copies need pictures that fit in memory; take fewer, "
                 "or leave vary 0"
@@ -694,12 +694,12 @@ class _State:
 
     def kept(self) -> Network:
         """The network to keep: averaged weights, or the last ones."""
-        return self.average if self.config.average else self.model
+        return self.average if self.config.ema_decay else self.model
 
     @torch.no_grad()
     def update_average(self) -> None:
         # The first steps weigh little, or the start would linger.
-        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(
             list(self.average.parameters()),
             list(self.model.parameters()),
@@ -766,22 +766,22 @@ class _State:
 
 def _optimiser(model: Network, config: Config):
     if config.optimiser == "muon":
-        return Muon(model, config.step_size)
+        return Muon(model, config.learning_rate)
     if config.optimiser == "adam":
         return torch.optim.Adam(
-            model.parameters(), lr=config.step_size, fused=True
+            model.parameters(), lr=config.learning_rate, fused=True
         )
     groups = []
     for conv in model.convs:
-        size = config.step_size
+        size = config.learning_rate
         if conv is model.convs[-1]:
             size *= config.last_rate
         groups.append({"params": [conv.weight], "lr": size})
-        groups.append({"params": [conv.bias], "lr": config.step_size * 0.1})
+        groups.append({"params": [conv.bias], "lr": config.learning_rate * 0.1})
     taken = {id(p) for group in groups for p in group["params"]}
     rest = [p for p in model.parameters() if id(p) not in taken]
     if rest:  # such as the slopes of PReLUs
-        groups.append({"params": rest, "lr": config.step_size * 0.1})
+        groups.append({"params": rest, "lr": config.learning_rate * 0.1})
     return torch.optim.SGD(groups, momentum=0.9)
 
 
@@ -1007,7 +1007,7 @@ class _Loop:
         if self._revival_is_due(factor):
             generator = torch.Generator().manual_seed(state.step)
             state.optimiser.revive(generator)
-        if self.config.average:
+        if self.config.ema_decay:
             state.update_average()
         state.step += 1
         return loss

@@ -15,20 +15,19 @@ from benchmarks import ablations
 from srcnn_lib import (
     checkpoints,
     datasets,
-    degradations,
-    evaluation,
     images,
-    ledger,
-    paper,
     plots,
     products,
+    protocol,
+    results,
     subimages,
     training,
 )
+from srcnn_lib.chapters import degradations
 from srcnn_lib.methods import srcnn
-from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, Architecture, initialise
+from srcnn_lib.resize import bicubic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,9 +37,9 @@ TINY = training.Config(
     batch=2,
     size=17,
     optimiser="adam",
-    step_size=2e-3,
+    learning_rate=2e-3,
     warmup=0,
-    average=0.9,
+    ema_decay=0.9,
     validate_every=6,
 )
 
@@ -211,7 +210,7 @@ def test_validation_of_colour_takes_all_channels_together(pictures):
     judge = subimages.Validation(pictures.values(), 3, colour="rgb")
     expected = []
     for image in pictures.values():
-        lr = evaluation.imresize(image / 255.0, 1 / 3)
+        lr = protocol.imresize(image / 255.0, 1 / 3)
         sr = images.to_uint8(255 * bicubic(lr, 3).astype(np.float32))
         error = (sr.astype(float) - image)[3:-3, 3:-3]
         expected.append(10 * np.log10(255**2 / (error**2).mean()))
@@ -265,7 +264,7 @@ def test_losses_by_hand(optimiser):
 def test_one_rate_for_all_layers(pictures):
     """Only the last layer's step changes, and tenfold."""
     config = dataclasses.replace(
-        TINY, optimiser="sgd", step_size=1e-4, steps=1, average=0.0,
+        TINY, optimiser="sgd", learning_rate=1e-4, steps=1, ema_decay=0.0,
         schedule="constant",
     )  # fmt: skip
     start = training._begin(config, torch.device("cpu"), None).model
@@ -328,7 +327,7 @@ def test_a_state_without_the_new_fields_goes_on(pictures, tmp_path, monkeypatch)
 
 
 def test_all_rows_of_the_training_study_are_still_recognised():
-    rows = [row for row in ledger.study("training") if "config" in row]
+    rows = [row for row in results.study("training") if "config" in row]
     assert rows
     for row in rows:
         again = training.Config(**row["config"])
@@ -361,7 +360,7 @@ def test_degradations_give_small_aligned_pictures(name, scale, hr_y):
 
 def test_degradations_are_what_they_say(hr_y):
     smooth = degradations.matlab(hr_y, 3)
-    assert np.array_equal(smooth, evaluation.degrade(hr_y, 3)[1])
+    assert np.array_equal(smooth, protocol.degrade(hr_y, 3)[1])
     samples = degradations.not_antialiased(hr_y, 3)
     assert np.array_equal(samples, hr_y[1::3, 1::3] / 255)
     close = np.abs(degradations.pillow(hr_y, 3) - degradations.rounded(hr_y, 3))
@@ -395,7 +394,7 @@ def test_four_small_filters_see_and_cost_as_much_as_the_large_one():
     wide = Architecture.parse(variants["four 3×3 of 64"]["arch"])
     assert nine.receptive_field == equal.receptive_field == wide.receptive_field
     weights = [SRCNN(*a).count_weights() for a in (nine, equal, wide)]
-    assert weights[0] == paper.WEIGHTS["9-1-5"]
+    assert weights[0] == results.WEIGHTS["9-1-5"]
     assert abs(weights[1] / weights[0] - 1) < 0.01
     assert weights[2] > 10 * weights[0]
 
@@ -473,7 +472,7 @@ def test_colour_is_measured_in_all_spaces(small_program, tmp_path):
 
 
 def test_a_run_that_diverges_is_a_row(small_program, tmp_path, monkeypatch):
-    variants = {"too large": {"optimiser": "sgd", "step_size": 1e30}}
+    variants = {"too large": {"optimiser": "sgd", "learning_rate": 1e30}}
     monkeypatch.setattr(ablations, "VARIANTS", {"loss": variants})
     ablations.train_all(["loss"], "quick", 1, tmp_path, None)
     (row,) = json.loads((tmp_path / "loss.json").read_text())
@@ -486,7 +485,7 @@ def test_a_run_that_diverges_is_a_row(small_program, tmp_path, monkeypatch):
 @pytest.mark.parametrize("ablation", ablations.VARIANTS)
 def test_recorded_rows_are_of_the_programs_recipes(ablation):
     for preset in ablations.BUDGETS:
-        for name, rows in ledger.ablation(ablation, preset).items():
+        for name, rows in results.ablation(ablation, preset).items():
             changes = ablations.VARIANTS[ablation][name]
             assert len({row["seed"] for row in rows}) == len(rows)
             for row in rows:
@@ -498,19 +497,19 @@ def test_recorded_rows_are_of_the_programs_recipes(ablation):
 
 def test_recorded_ablations_stay_out_of_the_results():
     """`srcnn results verify` couldn't recompute them: no weights are kept."""
-    assert ledger.ablation("width") and ledger.ablation("degradation")
-    assert all("ablation" not in row for row in ledger.rows())
-    assert ledger.ablation("no such") == {}
+    assert results.ablation("width") and results.ablation("degradation")
+    assert all("ablation" not in row for row in results.rows())
+    assert results.ablation("no such") == {}
 
 
 def test_the_recorded_degradation_is_of_the_recorded_results():
     """New weights ask for new rows here, too."""
-    rows = ledger.ablation("degradation")
-    own = [f"x{scale} network on x{scale}" for scale in evaluation.SCALES]
+    rows = results.ablation("degradation")
+    own = [f"x{scale} network on x{scale}" for scale in protocol.SCALES]
     for name in ("MATLAB bicubic (the protocol)", *own):
         (row,) = rows[name]
         for dataset, value in row["psnr_db"].items():
-            result = ledger.find("srcnn", dataset, row["scale"], model="9-1-5")
+            result = results.recorded("srcnn", dataset, row["scale"], model="9-1-5")
             assert value == pytest.approx(result["mean"]["psnr_db"], abs=0.002)
 
 

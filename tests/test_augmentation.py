@@ -29,9 +29,9 @@ def test_shrunken_copies_are_the_protocols(photograph):
 @pytest.mark.parametrize("grey", [False, True])
 def test_varied_copies(photograph, grey):
     picture = photograph[..., 1] if grey else photograph
-    shown = list(augmentation.copies([picture] * 2, 0.9, vary=3, seed=4))
-    again = list(augmentation.copies([picture] * 2, 0.9, vary=3, seed=4))
-    other = list(augmentation.copies([picture] * 2, 0.9, vary=3, seed=5))
+    shown = list(augmentation.copies([picture] * 2, 0.9, augment=3, seed=4))
+    again = list(augmentation.copies([picture] * 2, 0.9, augment=3, seed=4))
+    other = list(augmentation.copies([picture] * 2, 0.9, augment=3, seed=5))
     assert len(shown) == 2 * (2 + 3 + 3)
     for copy, same in zip(shown, again, strict=True):
         assert copy.dtype == np.uint8 and copy.ndim == picture.ndim
@@ -93,7 +93,7 @@ def test_warped_follows_a_point(photograph):
 
 def test_training_sees_them_and_streams_can_not(photograph, monkeypatch, tmp_path):
     pictures = {str(k): photograph for k in range(2)}
-    config = training.Config(steps=1, size=33, vary=2, zoom=0.9, batch=2)
+    config = training.Config(steps=1, size=33, augment=2, zoom=0.9, batch=2)
     seen = []
     usual = training.copies
 

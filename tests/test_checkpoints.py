@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from srcnn_lib import checkpoints, datasets, evaluation, paper
+from srcnn_lib import checkpoints, datasets, protocol, results
 from srcnn_lib.checkpoints import CheckpointError
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
@@ -225,7 +225,7 @@ def test_the_authors_filters_lie_as_they_should():
     image = datasets.load("Set5")["butterfly"]
 
     def psnr_db(model):
-        return evaluation.score(SRCNNMethod(model, "cpu"), image, 3).psnr_db
+        return protocol.score(SRCNNMethod(model, "cpu"), image, 3).psnr_db
 
     def changed(change, layers):
         model = checkpoints.load("official/9-1-5-91", 3)
@@ -235,7 +235,7 @@ def test_the_authors_filters_lie_as_they_should():
         return psnr_db(model)
 
     right = psnr_db(checkpoints.load("official/9-1-5-91", 3))
-    printed = paper.find(
+    printed = results.printed(
         "srcnn", "Set5", 3, model="official/9-1-5-91", image="butterfly"
     )
     assert round(right, 2) == printed.value

@@ -18,7 +18,7 @@ import torch
 from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
-from srcnn_lib import checkpoints, cli, datasets, evaluation, images, ledger, methods
+from srcnn_lib import checkpoints, cli, datasets, images, methods, protocol, results
 from srcnn_lib.models import SRCNN, initialise
 
 ROOT = Path(__file__).parent.parent
@@ -466,12 +466,12 @@ def test_evaluate_writes_the_numbers(small_set, tmp_path, model, srcnn, method, 
     assert content["scale"] == 3 and content["luma"] == luma
     call = methods.get(method, model=weights, scale=3, device="cpu")
     pictures = datasets.from_folder(small_set)
-    scores = evaluation.evaluate(call, pictures, 3, kind=luma)
+    scores = protocol.evaluate(call, pictures, 3, kind=luma)
     for row, score in zip(content["images"], scores, strict=True):
         assert list(row) == ["name", "psnr_db", "ssim", "seconds"]
         assert (row["name"], row["psnr_db"], row["ssim"]) == score[:3]
         assert row["seconds"] >= 0
-    psnr_db, ssim = evaluation.mean(scores)
+    psnr_db, ssim = protocol.mean(scores)
     assert content["mean"] == {"psnr_db": psnr_db, "ssim": ssim}
 
     file = tmp_path / "numbers.json"
@@ -608,7 +608,7 @@ def test_train_without_t91_says_so_and_takes_the_demo(school, tmp_path, srcnn):
         (["--batch", "1.5"], ["--batch", "1.5"]),
         (["--size", "9"], ["wider than 12 pixels, not 9"]),
         (["--optimiser", "rmsprop"], ["--optimiser", "muon", "sgd"]),
-        (["--step-size", "-1"], ["step size", "above 0", "-1"]),
+        (["--learning-rate", "-1"], ["step size", "above 0", "-1"]),
         (["--images", "NONE"], ["none: no such folder"]),
         (["--images", "Set5"], ["Set5 is not here", "srcnn data fetch Set5"]),
         (["--images", "ONE"], ["at least two pictures"]),
@@ -688,13 +688,13 @@ def recorded(tmp_path, monkeypatch, small_set, register):
     register(small_set)
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SRCNN_OFFLINE", "1")
-    monkeypatch.setattr(ledger, "folder", lambda: tmp_path / "results")
+    monkeypatch.setattr(results, "folder", lambda: tmp_path / "results")
     monkeypatch.setattr(checkpoints, "folder", lambda: tmp_path / "checkpoints")
     write_model(tmp_path / "checkpoints" / "small_x3.safetensors")
-    ledger.record(
+    results.record(
         [
-            ledger.measure("bicubic", "Small", 3, device="cpu"),
-            ledger.measure("srcnn", "Small", 3, model="small", device="cpu"),
+            results.measure("bicubic", "Small", 3, device="cpu"),
+            results.measure("srcnn", "Small", 3, model="small", device="cpu"),
         ]
     )
     return tmp_path
@@ -706,11 +706,11 @@ def test_results_verify_and_list(recorded, srcnn):
     assert stdout.splitlines()[-1] == "3 equal, 0 differs, 0 not here"
     status, stdout, _ = srcnn("results", "list")
     assert status == 0 and len(stdout.splitlines()) == 2
-    row = ledger.find("srcnn", "Small", 3, model="small")
+    row = results.recorded("srcnn", "Small", 3, model="small")
     assert f"{row['mean']['psnr_db']:.2f} dB" in stdout and "small" in stdout
 
     row["mean"]["psnr_db"] += 0.01
-    ledger.record([row])
+    results.record([row])
     status, stdout, stderr = srcnn("results", "verify", "--device", "cpu")
     assert (status, stderr) == (1, "")
     assert stdout.splitlines()[-1] == "2 equal, 1 differs, 0 not here"

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 import yaml
 
-from srcnn_lib import exercises
+import exercises
 from tests.test_exercises import ANSWERS, CHECKED
 from tools import course, notebooks
 

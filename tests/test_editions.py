@@ -49,7 +49,7 @@ def small_page() -> nbformat.NotebookNode:
     )
     cells = [
         new_markdown_cell(title + "\nSee {cite:p}`dong2014learning`."),
-        new_code_cell("import numpy as np\n\nfrom srcnn_lib import exercises"),
+        new_code_cell("import numpy as np\n\nimport exercises"),
         new_markdown_cell("## Exercises\n\nWrite in the stub."),
         tagged(new_markdown_cell(f"### 1.1 PSNR\n\n{first}\n\nWrite it."), "exercise"),
         tagged(new_code_cell(stub), "stub"),

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from srcnn_lib import exercises
+import exercises
 from tests import answers
 
 

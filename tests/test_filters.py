@@ -8,7 +8,8 @@ import torch
 from matplotlib import pyplot as plt
 from torch import nn
 
-from srcnn_lib import checkpoints, datasets, filters, images, models, plots
+from srcnn_lib import checkpoints, datasets, images, models, plots
+from srcnn_lib.chapters import filters
 
 ARCHITECTURES = [
     ((9, 1, 5), (64, 32)),

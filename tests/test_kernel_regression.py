@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from srcnn_lib import datasets, evaluation
+from srcnn_lib import datasets, protocol
 from srcnn_lib.methods import kernel_regression as kk
-from srcnn_lib.methods.bicubic import bicubic
+from srcnn_lib.resize import bicubic
 
 
 def test_bumps_are_gaussian():
@@ -61,8 +61,8 @@ def test_learn_and_enlarge():
     assert bumps.weights.shape == (150, 81)
     method = kk.method(bumps, 3, "cpu")
     picture = test["coffee"][100:220, 200:350]
-    before = evaluation.score(bicubic, picture, 3).psnr_db
-    assert evaluation.score(method, picture, 3).psnr_db > before + 0.3
+    before = protocol.score(bicubic, picture, 3).psnr_db
+    assert protocol.score(method, picture, 3).psnr_db > before + 0.3
     flat = np.full((9, 9), 0.4)
     assert np.allclose(method(flat, 3), 0.4, atol=1e-3)
     with pytest.raises(ValueError, match="patches are too few for 1000 centres"):

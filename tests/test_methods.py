@@ -9,10 +9,9 @@ import torch
 
 from srcnn_lib import checkpoints, datasets, images, methods
 from srcnn_lib.methods import srcnn
-from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
-from srcnn_lib.resize import imresize
+from srcnn_lib.resize import bicubic, imresize
 
 
 def network(*shape, seed=0, init="default"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from srcnn_lib import paper
+from srcnn_lib import results
 from srcnn_lib.models import SRCNN, Architecture, choose_device, initialise
 
 
@@ -20,11 +20,11 @@ def random_network(*shape, seed=0):
 # Sizes ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", paper.WEIGHTS)
+@pytest.mark.parametrize("name", results.WEIGHTS)
 def test_number_of_weights_equals_the_papers(name):
     model = SRCNN(*Architecture.parse(name))
-    assert model.count_weights() == paper.WEIGHTS[name]
-    assert model.count_weights(biases=True) == paper.WEIGHTS[name] + 64 + 32 + 1
+    assert model.count_weights() == results.WEIGHTS[name]
+    assert model.count_weights(biases=True) == results.WEIGHTS[name] + 64 + 32 + 1
 
 
 @pytest.mark.parametrize("f", [(9, 1, 5), (9, 5, 5), (3, 3), (9, 1, 1, 5)])
@@ -45,7 +45,8 @@ def test_receptive_field_is_what_one_output_pixel_sees(f):
 
 
 def test_receptive_fields_of_the_paper():
-    fields = {name: Architecture.parse(name).receptive_field for name in paper.WEIGHTS}
+    names = results.WEIGHTS
+    fields = {name: Architecture.parse(name).receptive_field for name in names}
     assert fields == {"9-1-5": 13, "9-3-5": 15, "9-5-5": 17}
 
 
@@ -155,7 +156,7 @@ def test_same_padding_repeats_the_edge_before_every_layer():
     assert not torch.allclose(model(y), once)  # padding once is another network
 
 
-@pytest.mark.parametrize("name", [*paper.WEIGHTS, "9-1-1-5_8-6-4"])
+@pytest.mark.parametrize("name", [*results.WEIGHTS, "9-1-1-5_8-6-4"])
 def test_valid_and_same_agree_inside_the_border(name):
     model = random_network(*Architecture.parse(name))
     border = model.architecture.border

@@ -7,7 +7,7 @@ import statistics
 import pytest
 import yaml
 
-from srcnn_lib import ledger, paper
+from srcnn_lib import results
 from tools import notebooks
 
 SKELETON = {
@@ -118,20 +118,20 @@ DECIBELS = r"\b\d\d\.\d\d(?= ?(?:dB|/ \d\d\.))"
 
 
 @pytest.fixture(scope="module")
-def results() -> set[str]:
-    known = {f"{r['mean']['psnr_db']:.2f}" for r in ledger.rows()}
-    return known | {f"{p.value:.2f}" for p in paper.printed()}
+def known_numbers() -> set[str]:
+    known = {f"{r['mean']['psnr_db']:.2f}" for r in results.rows()}
+    return known | {f"{p.value:.2f}" for p in results.printed_rows()}
 
 
 @pytest.mark.parametrize("name", ["README.md", "book/index.md"])
-def test_numbers_in_the_readme_are_results(name, results):
+def test_numbers_in_the_readme_are_results(name, known_numbers):
     text = (notebooks.ROOT / name).read_text(encoding="utf-8")
     for number in re.findall(DECIBELS, text):
-        assert number in results, f"{name} says {number} dB; no result does"
+        assert number in known_numbers, f"{name} says {number} dB; no result does"
 
 
-def test_decibels_in_the_text_are_results_or_printed_by_the_page(notebook, results):
-    """Solutions, whose code a page doesn't run, are left out."""
+def test_decibels_in_the_text_are_known(notebook, known_numbers):
+    """By a result or an output; solutions, which no page runs, are left out."""
     boxes = r"(`{3,})\{admonition\}.*?\n\1"
     text = re.sub(boxes, "", prose(notebook), flags=re.DOTALL)
     shown = "".join(
@@ -140,7 +140,7 @@ def test_decibels_in_the_text_are_results_or_printed_by_the_page(notebook, resul
         for output in cell.outputs
     )
     for number in re.findall(DECIBELS, text):
-        assert number in results or number in shown, f"nothing gives {number} dB"
+        assert number in known_numbers or number in shown, f"nothing gives {number} dB"
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "LICENSE-text", "CITATION.cff"])

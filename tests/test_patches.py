@@ -7,9 +7,8 @@ from scipy.signal import convolve2d
 
 from srcnn_lib import datasets, images
 from srcnn_lib.methods import patches
-from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.methods.patches import PatchMethod
-from srcnn_lib.resize import imresize
+from srcnn_lib.resize import bicubic, imresize
 
 CPU = torch.device("cpu")
 

@@ -21,7 +21,7 @@ def test_entries_can_be_imported():
 @pytest.mark.parametrize(
     "name, start",
     [
-        ("metrics.psnr", "01"),
+        ("protocol.psnr", "01"),
         ("resize.imresize", "01"),
         ("methods.bicubic.bicubic", "01"),
         ("models.SRCNN", "05"),
@@ -51,7 +51,7 @@ def test_aliases_and_attributes_are_followed(tmp_path):
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     page = tmp_path / "page.ipynb"
     nbformat.write(nb, page)
-    assert "metrics.psnr" in reference.names_used(page)
+    assert "protocol.psnr" in reference.names_used(page)
 
 
 def test_page_is_filled():

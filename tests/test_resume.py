@@ -276,7 +276,7 @@ def test_divergence_names_the_step_and_the_last_good_state(
 ):
     """Long before the next validation, and the state stays as it was."""
     out = tmp_path / "out"
-    recipe = ["--steps", 9000, "--step-size", 1e30, "--preset", "full"]
+    recipe = ["--steps", 9000, "--learning-rate", 1e30, "--preset", "full"]
     result = srcnn(*command(school, out, *recipe))
     one_line(result, "no longer finite", "smaller step size", "no state was written")
     assert list(out.iterdir()) == []

@@ -18,7 +18,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from srcnn_lib import checkpoints, cli, datasets, evaluation, images, methods
+from srcnn_lib import checkpoints, cli, datasets, images, methods, protocol
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from tools.browser import FLAGS, NEEDED, PROGRAM
 from tools.notebooks import BOOK, ROOT, repository
@@ -482,7 +482,7 @@ def test_the_page_measures_as_the_book_does(live, tmp_path, name, scale):
         ("plain", methods.get("bicubic")),
         ("sr", methods.get("srcnn", scale=scale, device="cpu")),
     ):
-        expected = evaluation.score(method, image, scale).psnr_db
+        expected = protocol.score(method, image, scale).psnr_db
         assert found[key] == pytest.approx(expected, abs=1e-3)
 
 
@@ -506,7 +506,7 @@ def test_a_pixel_is_the_sum_of_its_contributions(live, model):
         assert trace["sum"] + trace["bias"] == pytest.approx(trace["output"], abs=1e-6)
     # The definition, written out in the page, and the fast way agree.
     picture = datasets.load("demo-test")["monarch"][90:390, 270:570]
-    _, lr_y = evaluation.degrade(picture, 3)
+    _, lr_y = protocol.degrade(picture, 3)
     sr_y = methods.get("srcnn", model=model, scale=3, device="cpu")(lr_y, 3)
     assert trace["output"] == pytest.approx(sr_y[1, 299], abs=1e-5)
 
@@ -551,7 +551,7 @@ def test_a_filter_switched_off_changes_the_picture(live):
     model.convs[1].weight.data[:, 0] = 0
     picture = datasets.load("demo-test")["monarch"][90:390, 270:570]
     method = SRCNNMethod(model, "cpu")
-    expected = evaluation.score(method, picture, 3).psnr_db
+    expected = protocol.score(method, picture, 3).psnr_db
     found = live.evaluate("() => document.querySelector('.srcnn-live').srcnn.psnr.sr")
     assert found == pytest.approx(expected, abs=1e-3)
     live.locator(".srcnn-live [name=all]").click()

@@ -5,16 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from srcnn_lib.metrics import psnr
 from torch.nn import functional as F
 
-from srcnn_lib import checkpoints, cli, datasets, evaluation, images, methods
+from srcnn_lib import checkpoints, cli, datasets, images, methods, protocol
 from srcnn_lib.checkpoints import CheckpointError
 from srcnn_lib.methods import sparse_coding
-from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.methods.sparse_codes import lasso, learn_dictionary
 from srcnn_lib.methods.sparse_coding import Dictionaries, SparseCoding
-from srcnn_lib.metrics import psnr
-from srcnn_lib.resize import imresize
+from srcnn_lib.resize import bicubic, imresize
 
 needs_yang = pytest.mark.skipif(
     not (datasets.available("scsr-official") and datasets.available("Set5")),
@@ -155,7 +154,7 @@ def test_training_gives_coupled_dictionaries():
     assert torch.allclose(pair.lr.norm(dim=1), torch.ones(96), atol=1e-5)
     assert pair.hr.mean(dim=1).abs().max() < 1e-5
     picture = datasets.load("demo-test")["coffee"][:200, :200]
-    hr_y, lr_y = evaluation.degrade(picture, 2)
+    hr_y, lr_y = protocol.degrade(picture, 2)
     error, before = (
         np.square(sr_y - hr_y / 255)[4:-4, 4:-4].mean()
         for sr_y in (SparseCoding(pair, device="cpu")(lr_y, 2), bicubic(lr_y, 2))
@@ -180,7 +179,7 @@ def test_yangs_dictionaries_give_the_published_number():
     """Table 1: butterfly at x3; back-projection adds half a decibel."""
     picture = datasets.load("Set5")["butterfly"]
     method = methods.get("sc", model="official/yang", scale=3, device="cpu")
-    hr_y, lr_y = evaluation.degrade(picture, 3)
+    hr_y, lr_y = protocol.degrade(picture, 3)
     plain = method(lr_y, 3)
     corrected = sparse_coding.back_project(plain, lr_y, 20)
     for sr_y, psnr_db in [(plain, 25.58), (corrected, 26.06)]:

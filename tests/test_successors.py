@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from srcnn_lib.successors import ESPCN, FSRCNN, VDSR, NetworkMethod
 from torch import nn
 
-from srcnn_lib import datasets, evaluation, images, ledger, successors, training
-from srcnn_lib.methods.bicubic import bicubic
+from srcnn_lib import datasets, images, protocol, results, training
+from srcnn_lib.chapters import successors
 from srcnn_lib.models import SRCNN, initialise
-from srcnn_lib.resize import imresize
+from srcnn_lib.resize import bicubic, imresize
 from srcnn_lib.subimages import SubImages, Validation
-from srcnn_lib.successors import ESPCN, FSRCNN, VDSR, NetworkMethod
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,7 +22,7 @@ SMALL = {
     "ESPCN": lambda scale: ESPCN(scale, (8, 4)),
 }
 TINY = training.Config(
-    steps=40, batch=4, warmup=5, average=0.0, validate_every=0, seed=1
+    steps=40, batch=4, warmup=5, ema_decay=0.0, validate_every=0, seed=1
 )
 
 
@@ -219,8 +219,8 @@ def test_validation_gives_the_small_picture_of_the_protocol(pictures, scale):
     assert abs(again - judge.bicubic_db()) < 0.005
     assert judge.bicubic_db() == Validation(pictures.values(), scale).bicubic_db()
     image = next(iter(pictures.values()))
-    scored = evaluation.score(NetworkMethod(Interpolation(scale), "cpu"), image, scale)
-    expected = evaluation.score(bicubic, image, scale)
+    scored = protocol.score(NetworkMethod(Interpolation(scale), "cpu"), image, scale)
+    expected = protocol.score(bicubic, image, scale)
     assert abs(scored.psnr_db - expected.psnr_db) < 0.001
 
 
@@ -263,7 +263,7 @@ def test_training_lowers_the_error(pictures, name, optimiser):
         TINY,
         size=12 + 2 * network.border,
         optimiser=optimiser,
-        step_size={"muon": 0.02, "adam": 0.005}[optimiser],
+        learning_rate={"muon": 0.02, "adam": 0.005}[optimiser],
         sampling="importance",
     )
     before = [p.clone() for p in network.parameters()]
@@ -281,7 +281,7 @@ def test_training_lowers_the_error(pictures, name, optimiser):
 @pytest.mark.parametrize("sampling", ["random", "grid"])
 def test_a_stopped_run_goes_on_exactly(pictures, tmp_path, sampling):
     config = dataclasses.replace(
-        TINY, steps=12, size=48, sampling=sampling, average=0.9, validate_every=6
+        TINY, steps=12, size=48, sampling=sampling, ema_decay=0.9, validate_every=6
     )
 
     def train(**more):
@@ -334,7 +334,7 @@ def test_recipes_that_do_not_suit_the_network(pictures, change, message):
 
 
 def test_the_recorded_study_is_of_these_networks_at_one_budget():
-    study = ledger.study("successors")
+    study = results.study("successors")
     runs = [row for row in study if row["kind"] == "run"]
     names = {row["name"] for row in runs}
     assert {(r["name"], r["seed"]) for r in runs} == {

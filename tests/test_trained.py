@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from srcnn_lib import checkpoints, cli, datasets, evaluation, images, ledger, methods
+from srcnn_lib import checkpoints, cli, datasets, images, methods, protocol, results
 from srcnn_lib.checkpoints import CheckpointError
 from srcnn_lib.methods import trained, zeyde
-from srcnn_lib.methods.bicubic import bicubic
+from srcnn_lib.resize import bicubic
 
 KINDS = ("ksvd", "aplus", "kk")
 SMALL = {"atoms": 64, "iterations": 2, "progress": False}
@@ -33,7 +33,7 @@ def own(tmp_path_factory, school):
 def test_the_books_files_are_what_their_cards_say():
     size = 0
     for kind in KINDS:
-        for scale in evaluation.SCALES:
+        for scale in protocol.SCALES:
             path = trained.locate(kind, scale)
             card = json.loads(path.with_suffix(".json").read_text("utf-8"))
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -47,13 +47,13 @@ def test_the_books_files_are_what_their_cards_say():
     assert size < 7e6
 
 
-@pytest.mark.parametrize("scale", evaluation.SCALES)
+@pytest.mark.parametrize("scale", protocol.SCALES)
 def test_every_method_beats_bicubic(scale):
     picture = datasets.load("demo-test")["coffee"][100:220, 200:350]
-    before = evaluation.score(bicubic, picture, scale).psnr_db
+    before = protocol.score(bicubic, picture, scale).psnr_db
     for name in trained.PARTS:
         method = methods.get(name, scale=scale, device="cpu")
-        after = evaluation.score(method, picture, scale).psnr_db
+        after = protocol.score(method, picture, scale).psnr_db
         assert after > before + 0.4, (name, after - before)
 
 
@@ -140,7 +140,7 @@ def test_a_picture_of_another_kind_is_named(tmp_path):
 
 
 def test_a_recorded_row_knows_the_training():
-    made = ledger._made_by("anr", None, 3)
+    made = results._made_by("anr", None, 3)
     assert made["minutes"] > 0 and "CPU" in made["device"]
 
 
@@ -188,7 +188,7 @@ def test_wrong_usage_in_one_line(tmp_path, capsys):
     kk = ("train", "--method", "kk", "--scale", 3)
     for argv, text in [
         ((*kk, "--steps", 5), "--steps is for networks, not kk"),
-        ((*kk, "--step-size", 5), "--step-size is for networks"),
+        ((*kk, "--learning-rate", 5), "--learning-rate is for networks"),
         ((*kk, "--resume"), "--resume is for networks"),
         ((*kk, "--arch", "9-5-5"), "--arch is for networks"),
         ((*kk, "--device", "cuda"), "trains on the CPU"),

@@ -24,16 +24,15 @@ from torch.nn import functional as F
 from srcnn_lib import (
     checkpoints,
     datasets,
-    evaluation,
     images,
+    protocol,
     streaming,
     subimages,
     training,
 )
-from srcnn_lib.methods.bicubic import bicubic
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
-from srcnn_lib.resize import imresize
+from srcnn_lib.resize import bicubic, imresize
 from srcnn_lib.training import PRESETS, Config, SubImages, TrainingError, Validation
 
 ROOT = Path(__file__).parent.parent
@@ -44,12 +43,12 @@ TINY = Config(
     batch=2,
     size=17,
     optimiser="adam",
-    step_size=2e-3,
+    learning_rate=2e-3,
     schedule="cosine",
     warmup=0,
     validate_every=10,
 )
-MUON = dataclasses.replace(TINY, optimiser="muon", step_size=0.02, schedule="linear")
+MUON = dataclasses.replace(TINY, optimiser="muon", learning_rate=0.02, schedule="linear")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -244,11 +243,11 @@ def test_validation_measures_by_the_protocol(pictures, scale):
         height, width = (n - n % scale for n in image.shape[:2])
         top, left = max(0, (height - 168) // 2), max(0, (width - 168) // 2)
         crops.append(image[top:height, left:width][:168, :168])
-    scores = [evaluation.score(bicubic, crop, scale).psnr_db for crop in crops]
+    scores = [protocol.score(bicubic, crop, scale).psnr_db for crop in crops]
     assert measure.bicubic_db() == pytest.approx(np.mean(scores), abs=2e-3)
     model = initialise(SRCNN((3, 1, 3), (4, 3)), "default", seeded())
     method = SRCNNMethod(model, "cpu")
-    scores = [evaluation.score(method, crop, scale).psnr_db for crop in crops]
+    scores = [protocol.score(method, crop, scale).psnr_db for crop in crops]
     assert measure.psnr_db(model) == pytest.approx(np.mean(scores), abs=2e-3)
 
 
@@ -329,7 +328,7 @@ def test_no_validation_or_training_picture_is_a_test_picture():
         ({"seed": -1}, "seed must be"),
         ({"balance": 0.5}, "balance needs importance"),
         ({"balance": 2, "sampling": "importance"}, "0 to 1, not 2"),
-        ({"vary": -1}, "at least 0, not -1"),
+        ({"augment": -1}, "at least 0, not -1"),
     ],
 )
 def test_impossible_recipes(change, said, pictures, tmp_path, embedded_only):
@@ -347,7 +346,7 @@ def test_presets_are_possible_and_the_papers_is_the_papers():
     assert (paper.size, paper.stride, paper.batch) == (33, 14, 128)
     assert paper.steps * paper.batch == 800_000_000
     assert (paper.init, paper.sampling, paper.schedule) == ("paper", "grid", "constant")
-    assert (paper.average, paper.warmup) == (0, 0)
+    assert (paper.ema_decay, paper.warmup) == (0, 0)
 
 
 def test_step_sizes_of_the_papers_solver():
@@ -413,7 +412,7 @@ def test_a_first_step_of_adam_is_as_long_as_the_schedule_says(pictures, embedded
     """Adam's first step is the step size for every weight with a gradient."""
     start = initialise(SRCNN((3, 1, 3), (4, 4)), "identity", seeded())
     for change, factor in [({}, 1), ({"warmup": 10}, 0.1), ({"warmup": 2}, 0.5)]:
-        config = dataclasses.replace(TINY, steps=1, average=0, step_size=1e-3, **change)
+        config = dataclasses.replace(TINY, steps=1, ema_decay=0, learning_rate=1e-3, **change)
         moved = (weights(train(config, pictures).model) - weights(start)).abs()
         assert moved.max() == pytest.approx(1e-3 * factor, rel=1e-2)
 
@@ -447,10 +446,10 @@ def test_averaged_weights_are_an_exponential_average(pictures, embedded_only):
     start = initialise(SRCNN((3, 1, 3), (4, 4)), "identity", seeded())
     expected = weights(start).double()
     for k in range(6):
-        now = train(dataclasses.replace(config, steps=k + 1, average=0), pictures)
+        now = train(dataclasses.replace(config, steps=k + 1, ema_decay=0), pictures)
         decay = min(0.3, (1 + k) / (10 + k))  # so that the start fades first
         expected = decay * expected + (1 - decay) * weights(now.model).double()
-    run = train(dataclasses.replace(config, steps=6, average=0.3), pictures)
+    run = train(dataclasses.replace(config, steps=6, ema_decay=0.3), pictures)
     assert torch.allclose(weights(run.model).double(), expected, atol=1e-7)
     assert not torch.allclose(weights(run.model), weights(now.model), atol=1e-5)
 
@@ -491,7 +490,7 @@ def short_run(pictures, tmp_path_factory):
             steps=300,
             batch=8,
             warmup=20,
-            average=0.98,
+            ema_decay=0.98,
             validate_every=100,
         )
         rows = []
@@ -587,7 +586,7 @@ def test_same_seed_same_weights(pictures, embedded_only, config):
 def test_an_absurd_step_size_stops_and_names_the_step(
     pictures, tmp_path, embedded_only, average
 ):
-    config = dataclasses.replace(TINY, step_size=1e30, average=average)
+    config = dataclasses.replace(TINY, learning_rate=1e30, ema_decay=average)
     with pytest.raises(TrainingError, match="at step 10; take a smaller step") as e:
         train(config, pictures, out=tmp_path)
     assert "\n" not in str(e.value)
@@ -747,7 +746,7 @@ def stopped(pictures, tmp_path, embedded_only, ctrl_c_works):
     return tmp_path / "3-1-3_4-4_x3.state"
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"steps": 40}, {"step_size": 1e-3}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"steps": 40}, {"learning_rate": 1e-3}])
 def test_a_state_of_another_recipe_is_refused(pictures, stopped, change):
     before = stopped.read_bytes()
     config = dataclasses.replace(TINY, **change)

@@ -8,13 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from srcnn_lib import datasets, images, streaming
-from srcnn_lib.methods import sparse_coding, unrolled
-from srcnn_lib.methods.bicubic import bicubic
+from srcnn_lib.chapters import unrolled
+from srcnn_lib.chapters.unrolled import UnrolledMethod, UnrolledSC
+from srcnn_lib.methods import sparse_coding
 from srcnn_lib.methods.sparse_codes import ista, lasso
 from srcnn_lib.methods.sparse_coding import Dictionaries, SparseCoding
-from srcnn_lib.methods.unrolled import UnrolledMethod, UnrolledSC
 from srcnn_lib.models import SRCNN
-from srcnn_lib.resize import imresize
+from srcnn_lib.resize import bicubic, imresize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -241,7 +241,7 @@ def test_what_is_let_go_learns_and_nothing_else(learnt, school, freedom):
     model = UnrolledSC(learnt, 3).let_go(freedom)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     losses = unrolled.fit(
-        model, unrolled.windows(school, 3), 30, batch=4, step_size=3e-3
+        model, unrolled.windows(school, 3), 30, batch=4, learning_rate=3e-3
     )
     for name, value in model.state_dict().items():
         moved = not torch.equal(value, before[name])
@@ -263,10 +263,10 @@ def test_learning_lowers_the_error(learnt, school, two_sided):
 
     model = UnrolledSC(learnt, 2, two_sided=two_sided).let_go(*freedoms)
     before = error(model)
-    losses = unrolled.fit(model, subs, 60, step_size=3e-3)
+    losses = unrolled.fit(model, subs, 60, learning_rate=3e-3)
     assert error(model) < 0.9 * before
     again = UnrolledSC(learnt, 2, two_sided=two_sided).let_go(*freedoms)
-    repeated = unrolled.fit(again, subs, 60, step_size=3e-3)[:3]
+    repeated = unrolled.fit(again, subs, 60, learning_rate=3e-3)[:3]
     assert repeated == pytest.approx(losses[:3], rel=1e-4)
 
 

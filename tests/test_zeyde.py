@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from srcnn_lib import datasets, evaluation
+from srcnn_lib import datasets, protocol
 from srcnn_lib.methods import patches, zeyde
 
 needs_zeyde = pytest.mark.skipif(
@@ -107,9 +107,9 @@ def test_a_small_dictionary_beats_bicubic(scale):
     assert d.lr.shape == (128, len(d.basis)) and d.hr.shape == (128, 9 * scale**2)
     assert d.basis.shape[1] == 36 * scale**2
     picture = test["coffee"][100:220, 200:350]
-    bicubic = evaluation.score(lambda y, s: evaluation.imresize(y, s), picture, scale)
+    bicubic = protocol.score(lambda y, s: protocol.imresize(y, s), picture, scale)
     method = zeyde.method(d, scale, "cpu")
-    assert evaluation.score(method, picture, scale).psnr_db > bicubic.psnr_db + 0.3
+    assert protocol.score(method, picture, scale).psnr_db > bicubic.psnr_db + 0.3
 
 
 def official():
@@ -130,8 +130,8 @@ def official():
 @needs_zeyde
 def test_zeydes_dictionary_gives_its_number():
     method = zeyde.method(official(), 3, "cpu")
-    scores = evaluation.evaluate(method, datasets.load("Set5"), 3)
-    assert evaluation.mean(scores)[0] == pytest.approx(31.905, abs=0.002)
+    scores = protocol.evaluate(method, datasets.load("Set5"), 3)
+    assert protocol.mean(scores)[0] == pytest.approx(31.905, abs=0.002)
 
 
 @needs_zeyde
@@ -139,5 +139,5 @@ def test_with_zeydes_dictionary_anr_gives_its_number():
     from srcnn_lib.methods import anchored
 
     method = anchored.anr(official(), 3, "cpu")
-    scores = evaluation.evaluate(method, datasets.load("Set5"), 3)
-    assert evaluation.mean(scores)[0] == pytest.approx(31.880, abs=0.002)
+    scores = protocol.evaluate(method, datasets.load("Set5"), 3)
+    assert protocol.mean(scores)[0] == pytest.approx(31.880, abs=0.002)

@@ -23,7 +23,7 @@ import srcnn_live
 import srcnn_pages
 from sphinx.util.fileutil import copy_asset
 
-from srcnn_lib import datasets, ledger, widgets
+from srcnn_lib import datasets, results, widgets
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -82,7 +82,7 @@ def configure(app, config):
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)  # a new one: read all pages again
     config.srcnn_runs = cache.name  # and write them, even if `make pdf` read them
-    config.myst_substitutions = ledger.glance() | {"costs": page_costs.table()}
+    config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
     config.html_baseurl = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"

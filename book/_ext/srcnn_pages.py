@@ -16,7 +16,7 @@ import numpy as np
 from docutils import nodes
 from PIL import Image, ImageDraw
 
-from srcnn_lib import datasets, evaluation, images, methods, plots
+from srcnn_lib import datasets, images, methods, plots, protocol
 
 PREVIEW = "_static/preview.png"
 VERSIONS = {"PyTorch": "torch", "NumPy": "numpy", "scikit-image": "scikit-image"}
@@ -145,7 +145,7 @@ def _preview() -> Image.Image:
     """1200×630 pixels: a photograph, its left half by bicubic interpolation, its
     right by SRCNN."""
     image = datasets.load("demo-train")["astronaut"][60:270, 80:280]
-    hr_y, lr_y = evaluation.degrade(image, 3)
+    hr_y, lr_y = protocol.degrade(image, 3)
     srcnn = methods.get("srcnn", model="9-5-5", scale=3, device="cpu")
     halves = [method(lr_y, 3) for method in (methods.get("bicubic"), srcnn)]
     middle = hr_y.shape[1] // 2

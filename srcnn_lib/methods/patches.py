@@ -17,8 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from ..images import luma, modcrop
-from ..resize import BandResizer, imresize
-from .bicubic import bicubic
+from ..resize import BandResizer, bicubic, imresize
 
 #: Width of a patch, in LR pixels.
 WINDOW = 3

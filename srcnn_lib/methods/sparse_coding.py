@@ -24,8 +24,7 @@ from .. import checkpoints, datasets
 from ..checkpoints import CheckpointError
 from ..images import luma, modcrop
 from ..models import choose_device
-from ..resize import BandResizer, imresize
-from .bicubic import bicubic
+from ..resize import BandResizer, bicubic, imresize
 from .sparse_codes import lasso, learn_dictionary
 
 #: LR pixels on a side of a patch.

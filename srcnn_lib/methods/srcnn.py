@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from ..models import SRCNN, choose_device
-from .bicubic import bicubic_bands
+from .bands import bicubic_bands
 
 #: Pixels worked on at a time, and in columns of at most how many.  On a CPU
 #: the 81 shifted pictures and the 64 feature maps of these fit in its cache.

@@ -58,43 +58,43 @@ def cut_columns(lr_wide, hr, size, stride, border):
     return inputs.transpose(1, 2), labels.transpose(1, 2)
 
 
-def descend(w, grads, step_size, momentum):
+def descend(w, grads, learning_rate, momentum):
     velocity = 0
     for g in grads:
-        velocity = momentum * velocity - step_size * g
+        velocity = momentum * velocity - learning_rate * g
         w = w + velocity
     return w
 
 
-def by_torch(w, grads, step_size, momentum, **options):
+def by_torch(w, grads, learning_rate, momentum, **options):
     weight = torch.nn.Parameter(torch.tensor(w))
     options = {"momentum": momentum} | options
-    optimiser = torch.optim.SGD([weight], lr=step_size, **options)
+    optimiser = torch.optim.SGD([weight], lr=learning_rate, **options)
     for g in grads:
         weight.grad = torch.tensor(g)
         optimiser.step()
     return weight
 
 
-def plain(w, grads, step_size, momentum):
+def plain(w, grads, learning_rate, momentum):
     for g in grads:
-        w = w - step_size * g
+        w = w - learning_rate * g
     return w
 
 
-def damped(w, grads, step_size, momentum):
+def damped(w, grads, learning_rate, momentum):
     mean = np.zeros(len(w))
     for g in grads:
         mean = momentum * mean + (1 - momentum) * g
-        w = w - step_size * mean
+        w = w - learning_rate * mean
     return w
 
 
-def stale(w, grads, step_size, momentum):
+def stale(w, grads, learning_rate, momentum):
     velocity = np.zeros(len(w))
     for g in grads:
         w = w + velocity
-        velocity = momentum * velocity - step_size * g
+        velocity = momentum * velocity - learning_rate * g
     return w
 
 

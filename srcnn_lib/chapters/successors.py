@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .methods.bicubic import bicubic
-from .models import Network, choose_device
+from ..models import Network, choose_device
+from ..resize import bicubic
 
 
 class VDSR(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from srcnn_lib.exercises import Function, Value
+from exercises import Function, Value
 
 
 def _large(generator):

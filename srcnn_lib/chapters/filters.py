@@ -15,8 +15,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
-from .images import patches
-from .models import SRCNN
+from ..images import patches
+from ..models import SRCNN
 
 #: What `kinds` tells apart.
 KINDS = (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from srcnn_lib.exercises import Function, Value
+from exercises import Function, Value
 
 
 def _losses(generator):
@@ -54,25 +54,25 @@ def _path(generator):
     return start, grads, float(generator.uniform(0.05, 0.3)), 0.9
 
 
-def _momentum(w, grads, step_size, momentum, *, keep=1.0, sign=-1, late=False):
+def _momentum(w, grads, learning_rate, momentum, *, keep=1.0, sign=-1, late=False):
     velocity = np.zeros_like(w)
     for grad in grads:
         before = velocity
-        velocity = momentum * velocity + sign * keep * step_size * grad
+        velocity = momentum * velocity + sign * keep * learning_rate * grad
         w = w + (before if late else velocity)
     return w
 
 
-def _forgetful(w, grads, step_size, momentum):
+def _forgetful(w, grads, learning_rate, momentum):
     """The velocity is begun anew in every step."""
-    return w - step_size * grads.sum(axis=0)
+    return w - learning_rate * grads.sum(axis=0)
 
 
-def _nesterov(w, grads, step_size, momentum):
+def _nesterov(w, grads, learning_rate, momentum):
     velocity = np.zeros_like(w)
     for grad in grads:
-        velocity = momentum * velocity - step_size * grad
-        w = w + momentum * velocity - step_size * grad
+        velocity = momentum * velocity - learning_rate * grad
+        w = w + momentum * velocity - learning_rate * grad
     return w
 
 

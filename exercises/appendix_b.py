@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from srcnn_lib.exercises import Function
+from exercises import Function
 from srcnn_lib.images import RGB_TO_GRAY, RGB_TO_YCBCR
-from srcnn_lib.metrics import psnr
+from srcnn_lib.protocol import psnr
 from srcnn_lib.resize import imresize
 
 

@@ -14,12 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..methods.sparse_codes import safe_step
+from ..methods.sparse_coding import PATCH, ZOOM, Dictionaries, derivatives
 from ..models import SRCNN, initialise
-from ..resize import imresize, resize_matrix
+from ..resize import bicubic, imresize, resize_matrix
 from ..subimages import SubImages
-from .bicubic import bicubic
-from .sparse_codes import safe_step
-from .sparse_coding import PATCH, ZOOM, Dictionaries, derivatives
 
 #: Width of a first-stage filter: a patch, and what derivatives see around it.
 SEEN = ZOOM * (PATCH + 2)
@@ -362,7 +361,7 @@ def fit(
     sub_images: SubImages,
     steps: int,
     *,
-    step_size: float = 1e-3,
+    learning_rate: float = 1e-3,
     batch: int = 8,
     seed: int = 0,
 ) -> list[float]:
@@ -391,7 +390,7 @@ def fit(
         {"params": [p for n, p in free if not n.startswith("log_")], "lr": 1.0},
     ]
     optimiser = torch.optim.Adam(groups)
-    lengths = [step_size * group["lr"] for group in optimiser.param_groups]
+    lengths = [learning_rate * group["lr"] for group in optimiser.param_groups]
     generator = torch.Generator().manual_seed(seed)
     starts, widths = sub_images.grid()
     losses = []

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from srcnn_lib.exercises import Function
+from exercises import Function
 
 
 def _bank(generator, least=4):

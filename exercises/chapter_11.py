@@ -4,7 +4,7 @@ from math import ceil
 
 import numpy as np
 
-from srcnn_lib.exercises import Function, Value
+from exercises import Function, Value
 
 
 def _network(generator):

@@ -20,15 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from srcnn_lib import (
-    checkpoints,
-    datasets,
-    evaluation,
-    methods,
-    models,
-    successors,
-    training,
-)
+from srcnn_lib import checkpoints, datasets, methods, models, protocol, training
+from srcnn_lib.chapters import successors
 from srcnn_lib.methods.srcnn import SRCNNMethod
 
 SCALE, LABEL = 3, 21
@@ -60,24 +53,24 @@ def make(name: str, seed: int) -> nn.Module:
     return (NETWORKS | LARGE)[name]()
 
 
-def recipe(network, steps: int, step_size: float, seed: int):
+def recipe(network, steps: int, learning_rate: float, seed: int):
     return training.Config(
         scale=SCALE,
         steps=steps,
         size=LABEL + 2 * network.border,
         sampling="importance",
-        step_size=step_size,
+        learning_rate=learning_rate,
         warmup=50,
-        average=0.99,
+        ema_decay=0.99,
         seed=seed,
         validate_every=0,
     )
 
 
-def train(name: str, steps: int, step_size: float, seed: int):
+def train(name: str, steps: int, learning_rate: float, seed: int):
     network = make(name, seed)
     return training.train(
-        recipe(network, steps, step_size, seed),
+        recipe(network, steps, learning_rate, seed),
         datasets.load("T91"),
         network=network,
         device="cpu",
@@ -126,14 +119,14 @@ class Study:
         worked, done = map(sum, zip(*known))
         return max(100, round(seconds * done / worked))
 
-    def step_size(self, name: str) -> float:
+    def learning_rate(self, name: str) -> float:
         """The better one on validation pictures after a short run."""
         trials = {}
         for size in STEP_SIZES:
-            row = self.find(kind="trial", name=name, step_size=size)
+            row = self.find(kind="trial", name=name, learning_rate=size)
             if row is None:
                 run = train(name, self.steps(name, TRIAL_SECONDS), size, 100)
-                row = self.add(row_of("trial", name, run, step_size=size))
+                row = self.add(row_of("trial", name, run, learning_rate=size))
             trials[row["validation_psnr_db"]] = size
         return trials[max(trials)]
 
@@ -141,15 +134,15 @@ class Study:
         wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
         if self.find(**wanted):
             return
-        size = self.step_size(name)  # its trials tell what a step takes
+        size = self.learning_rate(name)  # its trials tell what a step takes
         steps = self.steps(name, seconds)
         run = train(name, steps, size, seed)
         row = row_of("run", name, run, budget_s=seconds, seed=seed)
-        row |= {"steps": steps, "step_size": size}
+        row |= {"steps": steps, "learning_rate": size}
         for dataset in ("Set5", "Set14"):
             method = method_of(run.model)
-            scores = evaluation.evaluate(method, datasets.load(dataset), SCALE)
-            row[f"{dataset}_db"] = round(evaluation.mean(scores)[0], 4)
+            scores = protocol.evaluate(method, datasets.load(dataset), SCALE)
+            row[f"{dataset}_db"] = round(protocol.mean(scores)[0], 4)
         self.add(row)
         print(
             f"{name:<24} seed {seed}: {steps} steps, "
@@ -187,7 +180,7 @@ def timings(repeats: int) -> list[dict]:
     FSRCNN by sub-pixels.
     """
     pictures = [
-        evaluation.degrade(image, SCALE)[1]
+        protocol.degrade(image, SCALE)[1]
         for image in datasets.load("Set5").values()
     ]
     calls = {}

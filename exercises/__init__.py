@@ -1,12 +1,12 @@
 """Checks that tell a student at once whether an answer is right, and why not.
 
-    from srcnn_lib import exercises
+    import exercises
     exercises.check("2.1", my_function)
 
 An answer is called with random arguments and compared with the right one; when
 it differs, it is compared with typical wrong ones, and the message names the
 mistake whose results it has.  One module for each chapter, ``chapter_02`` and
-so on, and `ledger` and `bug_museum` for appendices A and B, has a table
+so on, and `appendix_a` and `appendix_b` for appendices A and B, has a table
 ``EXERCISES`` from number to `Function` or `Value`.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 ROUNDS = 4
 NOT_DONE = "not done yet."
-APPENDICES = {"A": "ledger", "B": "bug_museum"}
+APPENDICES = {"A": "appendix_a", "B": "appendix_b"}
 
 
 @dataclass(frozen=True)

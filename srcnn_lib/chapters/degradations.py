@@ -1,7 +1,7 @@
 """Other ways in which a small picture comes about than the protocol's.
 
 The protocol shrinks by MATLAB's bicubic ``imresize`` and rounds nothing
-(`evaluation.degrade`).  A network has seen nothing else; here is what it may
+(`protocol.degrade`).  A network has seen nothing else; here is what it may
 meet.  All give a small luma picture, float, 0…1, aligned with the large one.
 """
 
@@ -14,8 +14,8 @@ from PIL import Image
 from scipy import ndimage
 from torch.nn import functional as F
 
-from .images import to_uint8
-from .resize import imresize
+from ..images import to_uint8
+from ..resize import imresize
 
 #: Of the camera's lens, in pixels of the large picture, at x3.
 BLUR_SIGMA = 1.6

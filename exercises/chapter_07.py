@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from srcnn_lib.exercises import Function
+from exercises import Function
 
 
 def _measured(generator):

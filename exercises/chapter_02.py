@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from srcnn_lib.exercises import Function, Value
+from exercises import Function, Value
 
 
 def _keys(x, a=-0.5):

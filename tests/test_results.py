@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from srcnn_lib import checkpoints, datasets, evaluation, images, ledger, methods, paper
+from srcnn_lib import checkpoints, datasets, images, methods, protocol, results
 from srcnn_lib.methods import trained
 from srcnn_lib.models import SRCNN, initialise
 
@@ -28,8 +28,8 @@ def world(tmp_path, monkeypatch, register):
     register(data)
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SRCNN_OFFLINE", "1")
-    results, weights = tmp_path / "results", tmp_path / "checkpoints"
-    monkeypatch.setattr(ledger, "folder", lambda: results)
+    rows, weights = tmp_path / "results", tmp_path / "checkpoints"
+    monkeypatch.setattr(results, "folder", lambda: rows)
     monkeypatch.setattr(checkpoints, "folder", lambda: weights)
     model = initialise(
         SRCNN((3, 1, 3), (4, 4)), "default", torch.Generator().manual_seed(0)
@@ -39,13 +39,13 @@ def world(tmp_path, monkeypatch, register):
 
     def measured(**change):
         about = {"method": "bicubic", "dataset": "Small", "scale": 3} | change
-        return ledger.measure(device="cpu", **about)
+        return results.measure(device="cpu", **about)
 
     def checks():
-        return [(c.row, c.verdict) for c in ledger.verify("cpu")]
+        return [(c.row, c.verdict) for c in results.verify("cpu")]
 
     return SimpleNamespace(
-        data=data, results=results, weights=path, measure=measured, checks=checks
+        data=data, results=rows, weights=path, measure=measured, checks=checks
     )
 
 
@@ -69,8 +69,8 @@ def invented(method, dataset, scale, psnr_db, *, ssim=0.9, model=None, luma="y")
 def test_a_row_says_what_was_measured_and_how(world):
     row = world.measure()
     bicubic = methods.get("bicubic")
-    scores = evaluation.evaluate(bicubic, datasets.load("Small"), 3)
-    psnr_db, ssim = evaluation.mean(scores)
+    scores = protocol.evaluate(bicubic, datasets.load("Small"), 3)
+    psnr_db, ssim = protocol.mean(scores)
     assert row["mean"]["psnr_db"] == pytest.approx(psnr_db, abs=5e-7)
     assert row["mean"]["ssim"] == pytest.approx(ssim, abs=5e-9)
     assert [i["name"] for i in row["images"]] == ["coffee", "monarch"]
@@ -78,7 +78,7 @@ def test_a_row_says_what_was_measured_and_how(world):
         assert image["psnr_db"] == pytest.approx(score.psnr_db, abs=5e-5)
         assert image["ssim"] == pytest.approx(score.ssim, abs=5e-7)
     assert row["command"] == "srcnn evaluate --method bicubic --scale 3 --dataset Small"
-    assert row["protocol"] == evaluation.PROTOCOL
+    assert row["protocol"] == protocol.PROTOCOL
     assert len(row["date"]) == len("2026-01-31")
     assert row["minutes"] is None and row["device"] is None
     gray = world.measure(luma="gray")
@@ -95,19 +95,19 @@ def test_a_row_of_a_network_says_what_it_cost(world):
 
 def test_recording_replaces_and_never_doubles(world):
     first = world.measure()
-    (path,) = ledger.record([first])
+    (path,) = results.record([first])
     assert path == world.results / "bicubic.json"
     text = path.read_text("utf-8")
-    ledger.record([first])
+    results.record([first])
     assert path.read_text("utf-8") == text
-    ledger.record([first | {"mean": {"psnr_db": 1.0, "ssim": 0.5}}])
-    ledger.record([first | {"scale": 2}, first | {"luma": "gray"}])
-    rows = ledger.rows()
+    results.record([first | {"mean": {"psnr_db": 1.0, "ssim": 0.5}}])
+    results.record([first | {"scale": 2}, first | {"luma": "gray"}])
+    rows = results.rows()
     assert len(rows) == 3
-    changed = ledger.find("bicubic", "Small", 3)
+    changed = results.recorded("bicubic", "Small", 3)
     assert changed["mean"] == {"psnr_db": 1.0, "ssim": 0.5}
-    assert ledger.find("bicubic", "Small", 3, luma="gray")["mean"] == first["mean"]
-    assert ledger.find("bicubic", "Small", 4) is None
+    assert results.recorded("bicubic", "Small", 3, luma="gray")["mean"] == first["mean"]
+    assert results.recorded("bicubic", "Small", 4) is None
     assert sorted(p.name for p in world.results.iterdir()) == ["bicubic.json"]
 
 
@@ -116,35 +116,36 @@ def test_each_model_has_its_file(world):
         invented("srcnn", "Set5", 3, 32.5, model=model)
         for model in ("9-1-5", "official/9-1-5-91", "9-5-5")
     ]
-    names = {path.name for path in ledger.record(rows)}
+    names = {path.name for path in results.record(rows)}
     assert names == {
         "srcnn_9-1-5.json",
         "srcnn_official_9-1-5-91.json",
         "srcnn_9-5-5.json",
     }
     for row in rows:
-        assert ledger.find("srcnn", "Set5", 3, model=row["model"]) == row
-    assert ledger.find("srcnn", "Set5", 3) is None
+        assert results.recorded("srcnn", "Set5", 3, model=row["model"]) == row
+    assert results.recorded("srcnn", "Set5", 3) is None
 
 
 def test_luma_is_the_papers_where_not_given(world):
-    ledger.record(
+    results.record(
         [
             invented("bicubic", "BSD200", 3, 25.94, luma="gray"),
             invented("bicubic", "BSD200", 3, 27.26, luma="y"),
             invented("bicubic", "Set5", 3, 30.39),
         ]
     )
-    assert ledger.find("bicubic", "BSD200", 3)["mean"]["psnr_db"] == 25.94
-    assert ledger.find("bicubic", "BSD200", 3, luma="y")["mean"]["psnr_db"] == 27.26
-    assert ledger.find("bicubic", "Set5", 3)["luma"] == "y"
+    assert results.recorded("bicubic", "BSD200", 3)["mean"]["psnr_db"] == 25.94
+    later = results.recorded("bicubic", "BSD200", 3, luma="y")
+    assert later["mean"]["psnr_db"] == 27.26
+    assert results.recorded("bicubic", "Set5", 3)["luma"] == "y"
 
 
 # Verify --------------------------------------------------------------------
 
 
 def test_what_was_recorded_here_is_equal(world):
-    ledger.record([world.measure(), world.measure(method="srcnn", model="small")])
+    results.record([world.measure(), world.measure(method="srcnn", model="small")])
     assert world.checks() == [
         ("small_x3.safetensors", "equal"),
         ("bicubic x3 Small", "equal"),
@@ -167,8 +168,8 @@ def test_a_number_that_differs_is_named(world, metric, change, verdict, place):
     row = world.measure()
     numbers = row["mean"] if place == "mean" else row["images"][1]
     numbers[metric] += change
-    ledger.record([row])
-    _, check = ledger.verify("cpu")
+    results.record([row])
+    _, check = results.verify("cpu")
     assert check.verdict == verdict
     if verdict == "differs":
         assert metric in check.detail
@@ -178,14 +179,14 @@ def test_a_number_that_differs_is_named(world, metric, change, verdict, place):
 def test_a_picture_that_is_gone_differs(world):
     row = world.measure()
     row["images"].append(row["images"][0] | {"name": "sail"})
-    ledger.record([row])
-    _, check = ledger.verify("cpu")
+    results.record([row])
+    _, check = results.verify("cpu")
     assert check.verdict == "differs" and "sail" in check.detail
 
 
 def test_a_set_that_is_not_here_is_said_and_the_rest_verified(world):
     row = world.measure(method="srcnn", model="small")
-    ledger.record([row, row | {"dataset": "Set5"}])
+    results.record([row, row | {"dataset": "Set5"}])
     assert world.checks()[1:] == [
         ("small x3 Set5", "not here"),
         ("small x3 Small", "equal"),
@@ -198,7 +199,7 @@ def test_a_set_that_is_not_here_is_said_and_the_rest_verified(world):
 
 
 def test_changed_damaged_and_missing_weights_differ(world):
-    ledger.record([world.measure(), world.measure(method="srcnn", model="small")])
+    results.record([world.measure(), world.measure(method="srcnn", model="small")])
     blob = world.weights.read_bytes()
     changed = bytearray(blob)
     changed[-1] ^= 1  # a bit of a weight: still loads
@@ -212,7 +213,7 @@ def test_changed_damaged_and_missing_weights_differ(world):
     assert world.checks() == [equal, differ]
     world.weights.write_bytes(blob)
     world.weights.with_suffix(".json").unlink()
-    (first, *_) = ledger.verify("cpu")
+    (first, *_) = results.verify("cpu")
     assert first.verdict == "differs" and "card" in first.detail
 
 
@@ -220,8 +221,8 @@ def test_changed_damaged_and_missing_weights_differ(world):
 
 
 def test_every_printed_number_appears_though_nothing_is_recorded(world):
-    compared = ledger.compare(means_only=False)
-    printed = paper.printed()
+    compared = results.compare(means_only=False)
+    printed = results.printed_rows()
     kinds = {
         "run here": lambda method: method == "bicubic",
         "authors' weights": lambda method: method in ("srcnn", "sc"),
@@ -233,7 +234,7 @@ def test_every_printed_number_appears_though_nothing_is_recorded(world):
         assert len(of_kind) > 10
     assert {c.verdict for c in compared} == {"not yet"}
     assert {c.difference for c in compared} == {None}
-    means = ledger.compare()
+    means = results.compare()
     assert [c.printed for c in means] == [
         c.printed for c in compared if c.printed.image is None
     ]
@@ -257,8 +258,8 @@ def test_every_printed_number_appears_though_nothing_is_recorded(world):
 )
 def test_the_verdict_is_by_the_papers_digits(world, psnr_db, ssim, verdicts):
     """Bicubic on Set5 at x3: 30.39 dB and 0.8682 are printed."""
-    ledger.record([invented("bicubic", "Set5", 3, psnr_db, ssim=ssim)])
-    found = [c for c in ledger.compare() if c.ours is not None]
+    results.record([invented("bicubic", "Set5", 3, psnr_db, ssim=ssim)])
+    found = [c for c in results.compare() if c.ours is not None]
     assert [c.printed.metric for c in found] == ["psnr_db", "ssim"]
     assert tuple(c.verdict for c in found) == verdicts
     assert [c.ours for c in found] == [psnr_db, ssim]
@@ -268,7 +269,7 @@ def test_the_verdict_is_by_the_papers_digits(world, psnr_db, ssim, verdicts):
 
 
 def test_authors_weights_and_ours_stand_beside_the_same_number(world):
-    ledger.record(
+    results.record(
         [
             invented("srcnn", "Set5", 3, 32.39, model="official/9-1-5-91"),
             invented("srcnn", "Set5", 3, 32.50, model="9-1-5"),
@@ -276,7 +277,7 @@ def test_authors_weights_and_ours_stand_beside_the_same_number(world):
     )
     table = {
         c.made: (c.model, c.verdict, c.difference)
-        for c in ledger.compare()
+        for c in results.compare()
         if c.printed.source == "ECCV Table 1" and c.ours is not None
     }
     assert table == {
@@ -290,41 +291,42 @@ def test_single_pictures_are_compared_too(world):
     row["images"] = [
         {"name": name, "psnr_db": value, "ssim": 0.9}
         for name, value in zip(
-            paper.SET5, (33.91, 32.58, 24.03, 32.88, 28.56), strict=True
+            results.SET5, (33.91, 32.58, 24.03, 32.88, 28.56), strict=True
         )
     ]
-    ledger.record([row])
+    results.record([row])
     found = {
         c.printed.image: c.verdict
-        for c in ledger.compare(means_only=False)
+        for c in results.compare(means_only=False)
         if c.ours is not None and c.printed.metric == "psnr_db"
     }
-    assert found == dict.fromkeys((*paper.SET5, None), "equal") | {"butterfly": "below"}
+    equal = dict.fromkeys((*results.SET5, None), "equal")
+    assert found == equal | {"butterfly": "below"}
 
 
 def test_results_at_a_glance(world):
-    table = ledger.glance()["results"].splitlines()
+    table = results.glance()["results"].splitlines()
     assert len(table) == 9 and all(line.count("|") == 5 for line in table)
     assert "33.66 dB | 30.39 dB | 28.42 dB" in table[2]
     assert "36.34 dB | 32.39 dB | 30.09 dB" in table[4]
     assert "36.66 dB | 32.75 dB | 30.49 dB" in table[7]
     assert all(table[k].count("not yet") == 3 for k in (3, 6, 8))
-    ledger.record([invented("srcnn", "Set5", 3, 32.5149, model="9-1-5")])
-    assert "| not yet | 32.51 dB | not yet |" in ledger.glance()["results"]
-    assert re.fullmatch(r"\d+ seconds", ledger.glance()["seconds"])
+    results.record([invented("srcnn", "Set5", 3, 32.5149, model="9-1-5")])
+    assert "| not yet | 32.51 dB | not yet |" in results.glance()["results"]
+    assert re.fullmatch(r"\d+ seconds", results.glance()["seconds"])
 
 
 # What the book carries -------------------------------------------------------
 
 
 def test_every_recorded_row_is_whole_and_its_model_is_here():
-    rows = ledger.rows()
+    rows = results.rows()
     assert rows, "data/results has no rows"
-    keys = [ledger._key(row) for row in rows]
+    keys = [results._key(row) for row in rows]
     assert len(keys) == len(set(keys))
-    for path in ledger.folder().glob("*.json"):
+    for path in results.folder().glob("*.json"):
         content = json.loads(path.read_text("utf-8"))
-        assert {ledger._file_name(row) for row in content} == {path.name}
+        assert {results._file_name(row) for row in content} == {path.name}
     known = checkpoints.names()
     for row in rows:
         label = row["command"]
@@ -335,7 +337,7 @@ def test_every_recorded_row_is_whole_and_its_model_is_here():
         elif row["method"] != "bicubic" and row["model"] is None:
             assert trained.locate(row["method"], row["scale"]).is_file(), label
         assert row["dataset"] in datasets.names(), label
-        assert row["protocol"] == evaluation.PROTOCOL, label
+        assert row["protocol"] == protocol.PROTOCOL, label
         files = datasets.registry()[row["dataset"]]["files"]
         assert len(row["images"]) == len(files), label
         for metric, digits in (("psnr_db", 2e-4), ("ssim", 2e-6)):

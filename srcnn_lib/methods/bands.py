@@ -4,18 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..resize import BandResizer, imresize
+from ..resize import BandResizer, bicubic
 
 #: Pixels of the result in a band: 8 MB in float64.
 BAND_PIXELS = 2**20
-
-
-def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
-    """Enlarge a luma picture (h, w) to (h·scale, w·scale), any float range.
-
-    Source: MATLAB's ``imresize(…, 'bicubic')``, borders clamped.
-    """
-    return imresize(lr_y, scale)
 
 
 def bicubic_bands(

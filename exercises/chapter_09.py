@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from srcnn_lib.exercises import Function, Value
+from exercises import Function, Value
 
 
 def _search(generator):

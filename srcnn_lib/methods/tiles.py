@@ -1,0 +1,35 @@
+"""Large pictures in square tiles with a halo, so that little memory is needed."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Tile(NamedTuple):
+    """Rows and columns of one tile, as pairs of slices.
+
+    outer : what is worked on, in the picture: the tile and its halo.
+    inner : what of that result is kept, counted from the corner of `outer`.
+    place : where it goes, in the picture.
+    """
+
+    outer: tuple[slice, slice]
+    inner: tuple[slice, slice]
+    place: tuple[slice, slice]
+
+
+def tiles(shape: tuple[int, int], size: int, halo: int) -> Iterator[Tile]:
+    """Cover a picture (H, W) by tiles of at most `size`, row by row.
+
+    `halo` pixels more on each side, but none beyond the picture's edge.
+    """
+
+    def spans(length: int):
+        for start in range(0, length, size):
+            stop = min(start + size, length)
+            first, last = max(0, start - halo), min(length, stop + halo)
+            inner = slice(start - first, stop - first)
+            yield slice(first, last), inner, slice(start, stop)
+
+    for rows in spans(shape[0]):
+        for columns in spans(shape[1]):
+            yield Tile(*zip(rows, columns))
