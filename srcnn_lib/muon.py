@@ -1,24 +1,21 @@
-"""Muon: a step that moves all directions of a layer's filters alike.
+"""Muon: an optimiser whose update moves every direction of a filter bank equally.
 
-Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural
-networks", 2024; ``torch.optim.Muon`` is the same for matrices.
+Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
+2024.  ``torch.optim.Muon`` is the same for matrices; filters have four dimensions.
 """
 
 from itertools import pairwise
 
 import torch
 
-from .models import Network
-
 
 def orthogonalise(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     """U S Vᵀ ↦ about U Vᵀ: singular values between 0.7 and 1.2.
 
-    Newton–Schulz: each iteration applies the odd polynomial 3.4445 s -
-    4.775 s³ + 2.0315 s⁵ to the singular values s, which needs products of
-    matrices only.  Values below some thousandth of the norm are not lifted
-    all the way: five iterations multiply them by about 500.  A matrix of
-    zeros stays one.
+    Newton–Schulz: each iteration applies the odd polynomial 3.4445 s - 4.775 s³ +
+    2.0315 s⁵ to the singular values s, with matrix products only.  Values below some
+    thousandth of the norm are not lifted all the way: five iterations multiply them by
+    about 500.  A matrix of zeros stays one.
 
     Parameters
     ----------
@@ -35,81 +32,74 @@ def orthogonalise(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for filters, Adam for all else.
+    """Orthogonalised momentum for filter banks.
 
-    A filter bank (n, c, f, f) is the matrix (n, c·f²) of the convolution.
-    The step is the momentum of its gradient with all singular values set to
-    about one, so that no direction is left behind.  The last layer, a single
-    filter, has only one direction; it and the biases get Adam.
+    A filter bank (n, c, f, f) is the matrix (n, c·f²) of the convolution.  The update
+    is the momentum of its gradient with all singular values set to about one, so that
+    no direction is left behind.  The last layer of SRCNN is a single filter and has
+    only one direction: it and the biases belong to another optimiser, such as Adam.
 
     Parameters
     ----------
-    model : to be trained.
-    learning_rate : of the filters; Adam takes a tenth.
+    filters : parameters of two dimensions or more.
+    lr : learning rate, in weights.
+    momentum : decay of the mean of the gradients; the update looks ahead (Nesterov).
     """
 
-    def __init__(self, model: Network, learning_rate: float, momentum: float = 0.95):
-        filters = [conv.weight for conv in model.convs[:-1]]
-        taken = {id(weight) for weight in filters}
-        rest = [p for p in model.parameters() if id(p) not in taken]
-        groups = [
-            {"params": filters, "lr": learning_rate, "momentum": momentum},
-            {"params": rest, "lr": 0.1 * learning_rate},
-        ]
-        super().__init__(groups, {})
-        self.convs = model.convs
+    def __init__(self, filters, lr: float = 0.02, momentum: float = 0.95):
+        super().__init__(filters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self) -> None:
-        filters, rest = self.param_groups
-        for weight in filters["params"]:
-            self._muon(weight, filters["lr"], filters["momentum"])
-        for parameter in rest["params"]:
-            self._adam(parameter, rest["lr"])
+    def step(self, closure=None) -> None:
+        """Update every filter bank that has a gradient; frozen ones have none."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(weight, group["lr"], group["momentum"])
 
-    def _muon(self, weight, lr, momentum) -> None:
+    def _update(self, weight, lr, momentum) -> None:
         state = self.state[weight]
         if not state:
             state["mean"] = torch.zeros_like(weight)
         mean = state["mean"].lerp_(weight.grad, 1 - momentum)
-        ahead = weight.grad.lerp(mean, momentum)  # Nesterov's
+        ahead = weight.grad.lerp(mean, momentum)
         matrix = orthogonalise(ahead.flatten(1))
         taller = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
         weight.sub_(lr * taller * matrix.view_as(weight))
 
-    def _adam(self, parameter, lr, beta=0.9, beta2=0.999, epsilon=1e-8) -> None:
-        state, grad = self.state[parameter], parameter.grad
-        if not state:
-            state["step"] = torch.zeros((), device=grad.device)
-            state["mean"] = torch.zeros_like(grad)
-            state["square"] = torch.zeros_like(grad)
-        step = state["step"].add_(1)
-        mean = state["mean"].lerp_(grad, 1 - beta)
-        square = state["square"].lerp_(grad * grad, 1 - beta2)
-        scale = (square / (1 - beta2**step)).sqrt_() + epsilon
-        parameter.sub_(lr / (1 - beta**step) * (mean / scale))
 
-    @torch.no_grad()
-    def revive(self, generator: torch.Generator) -> int:
-        """Start silent filters anew; returns how many.
+@torch.no_grad()
+def revive(convs, muon: Muon, generator: torch.Generator, average=None) -> int:
+    """Re-initialise dead filters; returns how many.
 
-        A filter that its ReLU silences for every sub-image gets no gradient
-        and stays as it is for ever. Once its momentum has faded it gets new
-        weights, and the next layer begins by ignoring it, so that the
-        network's answer is as before.
+    The ReLU of a dead filter outputs zero for every sub-image, so the filter gets no
+    gradient and stays dead.  Once its momentum has faded it gets new weights, and the
+    next layer's weights for it become zero, so that the network's output is as before.
 
-        Source: G. Sokar et al., "The dormant neuron phenomenon in deep
-        reinforcement learning", ICML 2023.
-        """
-        count = 0
-        for conv, after in pairwise(self.convs):
-            momentum = self.state[conv.weight]["mean"].flatten(1).norm(dim=1)
-            silent = (momentum < 1e-5 * momentum.max()).nonzero().flatten()
-            for filter_ in silent.tolist():
-                fresh = torch.rand(conv.weight[0].shape, generator=generator)
-                fresh = (fresh - fresh.mean()) * 2 * fresh.numel() ** -0.5
-                conv.weight[filter_] = fresh
-                conv.bias[filter_] = 0
-                after.weight[:, filter_] = 0
-            count += len(silent)
-        return count
+    Parameters
+    ----------
+    convs : the network's convolutions in order.
+    muon : the optimiser of all but the last.
+    average : the convolutions of an averaged copy, which is changed in the same way:
+        a mean of old and new weights would be neither.
+
+    Source: G. Sokar et al., "The dormant neuron phenomenon in deep reinforcement
+    learning", ICML 2023.
+    """
+    count = 0
+    for k, (conv, after) in enumerate(pairwise(convs)):
+        frozen = not (conv.weight.requires_grad and after.weight.requires_grad)
+        if frozen or "mean" not in muon.state[conv.weight]:
+            continue
+        momentum = muon.state[conv.weight]["mean"].flatten(1).norm(dim=1)
+        dead = (momentum < 1e-5 * momentum.max()).nonzero().flatten()
+        for filter_ in dead.tolist():
+            fresh = torch.rand(conv.weight[0].shape, generator=generator)
+            fresh = (fresh - fresh.mean()) * 2 * fresh.numel() ** -0.5
+            both = [convs] + ([average] if average else [])
+            for layer, following in ((layers[k], layers[k + 1]) for layers in both):
+                layer.weight[filter_] = fresh
+                layer.bias[filter_] = 0
+                following.weight[:, filter_] = 0
+        count += len(dead)
+    return count

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from skimage.metrics import structural_similarity
 
-from .images import luma, modcrop, to_uint8
-from .methods import Method
-from .resize import imresize
+from .images import luma, modcrop, planes, to_uint8
+from .resize import bicubic, imresize
 
+Method = Callable
 SCALES = (2, 3, 4)
 #: The protocol in one line, kept with every recorded number.
 PROTOCOL = (
@@ -211,3 +211,9 @@ def ssim(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
             data_range=peak,
         )
     )
+
+
+def pair(image: np.ndarray, scale: int, colour: str = "y"):
+    hr = modcrop(planes(image, colour), scale) / 255.0
+    wide = bicubic(imresize(hr, 1 / scale), scale)
+    return wide.astype(np.float32), hr.astype(np.float32)

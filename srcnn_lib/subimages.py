@@ -1,254 +1,71 @@
-"""What training sees: sub-images to learn from, pictures to judge by.
+"""What training sees: sub-images to learn from, and pictures to validate on.
 
-The pictures lie on the device as two long vectors, the input and the ground
-truth.  A sub-image is a set of positions in them, so that cutting, turning and
-flipping a whole batch is one indexing operation.  Where the input is smaller
-than the ground truth by a factor, the ground truth lies in blocks of
-factor × factor pixels, one for each pixel of the input, so that both line up.
+Pictures lie on the device as two long vectors, the input and the ground truth.  A
+sub-image is a set of positions in them, so that cutting, turning and flipping a whole
+mini-batch is one indexing operation.  Where the input is smaller than the ground truth
+by a factor, the ground truth lies in blocks of factor × factor pixels, one for each
+pixel of the input, so that both line up.
 """
 
-import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
+from skimage.transform import AffineTransform, warp
 from torch.nn import functional as F
 
-from .images import modcrop, planes
-from .resize import bicubic, imresize
-from .streaming import pair
-
-
-class TrainingError(RuntimeError):
-    """Training can't start or go on; the message says why."""
-
+from . import datasets
+from .images import planes, to_uint8
+from .protocol import pair, psnr
+from .resize import imresize
 
 #: Share of the sub-images that importance sampling draws by their error.
 IMPORTANT = 0.7
+#: Ranges for augmentation: sharpening amount, relative width and height, rotation and
+#: shear in degrees.
+SHARPER, SIZES, TURN, SHEAR = (0.1, 0.7), (0.6, 1.05), 45, 20
 
 
-class SubImages:
-    """Training pictures on the device, ready to be cut into sub-images.
+class TrainingError(RuntimeError):
+    """Training can't start or go on; the message says why, in one line."""
 
-    Parameters
-    ----------
-    images : uint8 pictures of any sizes, grey or RGB; or what
-        `streaming.pair` has made of them.
-    scale : magnification; each luma is mod-cropped, shrunk and enlarged by
-        the protocol's ``imresize``.
-    size : width of a sub-image; smaller pictures are left out.
-    border : pixels that the network loses on each side: the label is that
-        much smaller than the input.
-    stride : of the paper's grid.
-    factor : 1: the input is the bicubic picture; the scale: it is the small
-        picture, and then `size` and `border` must be multiples of it.
-    colour : see `images.planes`; what is cut has so many channels.
-    balance : see `draw_important`.
 
-    Raises
-    ------
-    ValueError : for a size or a border that is not a multiple of `factor`.
-    TrainingError : when no picture is large enough.
-    """
+class Windows:
+    """Pictures as two long vectors on the device, from which windows are cut."""
 
-    def __init__(
-        self,
-        images: Iterable[np.ndarray],
-        scale: int,
-        size: int,
-        border: int,
-        stride: int = 14,
-        device: torch.device | str = "cpu",
-        factor: int = 1,
-        colour: str = "y",
-        balance: float = 0.0,
-    ):
+    def __init__(self, size, border, stride, device, factor):
         if size % factor or border % factor:
             raise ValueError(
-                f"sub-images of {size} pixels with a border of {border} don't "
-                f"line up with an input that is {factor} times smaller"
+                f"sub-images of {size} pixels with a border of {border} don't line up "
+                f"with an input that is {factor} times smaller"
             )
-        pairs = (
-            image if isinstance(image, tuple) else pair(image, scale, colour)
-            for image in images
-        )
-        inputs, labels, wides, offsets, shapes = [], [], [], [], []
-        total = 0
-        for lr_wide, hr_y in pairs:
-            height, width = hr_y.shape[:2]
-            if min(height, width) < size:
-                continue
-            lr_y = lr_wide
-            if factor > 1:
-                lr_y = imresize(hr_y, 1 / scale).astype(np.float32)
-                wides.append(_blocks(lr_wide, factor))
-            height, width = lr_y.shape[:2]
-            inputs.append(lr_y.reshape(height * width, -1))
-            labels.append(_blocks(hr_y, factor))
-            offsets.append(total)
-            shapes.append((height, width))
-            total += height * width
-        if not shapes:
-            raise TrainingError(
-                f"no training picture is as large as {size}×{size} pixels"
-            )
-
-        def on_device(arrays):
-            return torch.from_numpy(np.concatenate(arrays)).to(device)
-
-        self.input, self.label = on_device(inputs), on_device(labels)
-        # The bicubic picture, which importance sampling compares.
-        self.wide = on_device(wides) if factor > 1 else self.input
-        self.factor, self.stride = factor, max(1, stride // factor)
-        self.balance = balance
-        # From here on in pixels of the input.
-        size, border = size // factor, border // factor
-        self.size, self.border = size, border
-        self.device = torch.device(device)
-        self.offsets = torch.tensor(offsets)
-        self.heights, self.widths = torch.tensor(shapes).T
-        self.ends = torch.cumsum(
-            (self.heights - size + 1) * (self.widths - size + 1), 0
-        )
-        self.places = int(self.ends[-1])
-        self.windows = _symmetries(size).to(device)  # (8, size, size, 2)
-        inner = slice(border * factor, (size - border) * factor)
-        answers = _symmetries(size * factor)[:, inner, inner].to(device)
+        self.device, self.factor = torch.device(device), factor
+        # In pixels of the input.
+        self.size, self.border = size // factor, border // factor
+        self.stride = max(1, stride // factor)
+        self.windows = _symmetries(self.size).to(device)  # (8, size, size, 2)
+        inner = slice(border, size - border)
+        answers = _symmetries(size)[:, inner, inner].to(device)
         self.blocks, (row, column) = answers // factor, (answers % factor).unbind(-1)
         self.within = row * factor + column
 
-    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """First pixel and picture width of every sub-image of the grid.
-
-        Two int64 tensors (N,): 21,884 for the 91 images at x3, 33×33 pixels
-        and stride 14, where the paper says "roughly 24,800".
-        """
-        starts, widths = [], []
-        for offset, height, width in zip(
-            self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
-        ):
-            rows = torch.arange(0, height - self.size + 1, self.stride)
-            columns = torch.arange(0, width - self.size + 1, self.stride)
-            start = offset + rows[:, None] * width + columns
-            starts.append(start.flatten())
-            widths.append(torch.full((start.numel(),), width))
-        return torch.cat(starts), torch.cat(widths)
-
-    def draw(
-        self,
-        batch: int,
-        generator: torch.Generator,
-        part: Callable[[int], slice] = slice,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sub-images from anywhere, each in one of the eight symmetries.
-
-        Every position in every picture is equally likely.  Returns what
-        `cut` returns, of that part of the batch.
-        """
-        place = torch.randint(self.places, (batch,), generator=generator)
-        symmetry = torch.randint(8, (batch,), generator=generator)
-        return self._cut_at(place[part(batch)], symmetry[part(batch)])
-
-    def draw_important(
-        self,
-        batch: int,
-        generator: torch.Generator,
-        part: Callable[[int], slice] = slice,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sub-images, those more often that bicubic interpolation gets wrong.
-
-        With `IMPORTANT` the probability of a position is in proportion to
-        the input's root mean squared error there, else all are equally
-        likely.  Returns input and label as `cut` does, and weights (B,) that
-        make up for it: the weighted mean over many draws is the mean over
-        all positions, but fewer draws come near it.
-
-        With a `balance` above 0 each picture counts, in all of this, by the
-        input's mean squared error in it to the power of -`balance`: with 1
-        pictures count about as they do in a mean of PSNRs, smooth ones no
-        less than detailed ones.
-        """
-        chance = torch.rand(batch, generator=generator, dtype=torch.float64)
-        symmetry = torch.randint(8, (batch,), generator=generator)
-        chance, symmetry = chance[part(batch)], symmetry[part(batch)]
-        likely, counts = self._likely
-        place = torch.searchsorted(likely, chance, right=True)
-        place.clamp_(max=self.places - 1)
-        before = torch.where(place > 0, likely[place - 1], 0)
-        picture = torch.searchsorted(self.ends, place, right=True)
-        weight = counts[picture] / (self.places * (likely[place] - before))
-        weight = weight.float().to(self.device)
-        return *self._cut_at(place, symmetry), weight
-
-    @functools.cached_property
-    def _likely(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two of float64: (places,) probability of a position or one before
-        it; (pictures,) by how much each counts, 1 in the mean of positions.
-        """
-        inner, f = self.size - 2 * self.border, self.factor
-        errors, counts = [], []
-        for offset, height, width in zip(
-            self.offsets.tolist(), self.heights.tolist(), self.widths.tolist()
-        ):
-            here = slice(offset, offset + height * width)
-            blocks = slice(here.start * f * f, here.stop * f * f)
-            error = (self.wide[blocks] - self.label[blocks]).cpu().double()
-            error = error.square().mean(1).view(height, width, f * f).mean(2)
-            error = error[
-                self.border : height - self.border,
-                self.border : width - self.border,
-            ]
-            # No picture counts as if it had more than 50 dB.
-            counts.append((error.mean() + 1e-5) ** -self.balance)
-            # Sums of all windows, as differences of sums from the corner.
-            total = F.pad(error.cumsum(0).cumsum(1), (1, 0, 1, 0))
-            window = total[inner:] - total[:-inner]
-            window = window[:, inner:] - window[:, :-inner]
-            errors.append(window.clamp_min(0).sqrt().flatten())
-        counts = torch.stack(counts)
-        numbers = torch.tensor([len(error) for error in errors])
-        counts *= self.places / (counts * numbers).sum()
-        share = torch.cat(errors).add_(1e-12)
-        parts = share.split(numbers.tolist())  # in place: it is large
-        for part, count in zip(parts, counts):
-            part *= count
-        share *= IMPORTANT / share.sum()
-        for part, count in zip(parts, counts):
-            part += count * (1 - IMPORTANT) / self.places
-        return share.cumsum_(0), counts
-
-    def _cut_at(self, place: torch.Tensor, symmetry: torch.Tensor):
-        """Cut at positions counted through all pictures."""
-        picture = torch.searchsorted(self.ends, place, right=True)
-        columns = self.widths[picture] - self.size + 1
-        rows = self.heights[picture] - self.size + 1
-        place = place - (self.ends[picture] - rows * columns)
-        width = self.widths[picture]
-        start = place // columns * width + place % columns
-        return self.cut(self.offsets[picture] + start, width, symmetry)
-
-    def cut(
-        self,
-        start: torch.Tensor,
-        width: torch.Tensor,
-        symmetry: torch.Tensor | int = 0,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def cut(self, start: torch.Tensor, width: torch.Tensor, symmetry=0):
         """Cut sub-images.
 
         Parameters
         ----------
-        start, width : (B,) first pixel and picture width, as from `grid`.
-        symmetry : (B,) in 0…7; 0 leaves the sub-image as it is.
+        start, width : (B,) first pixel and picture width, as from `SubImages.grid`.
+        symmetry : (B,) in 0…7, or one number; 0 leaves the sub-image as it is.
 
         Returns
         -------
-        input (B, c, size / factor, …) and label (B, c, size - 2·border, …),
-        0…1.
+        Input (B, c, size / factor, …) and label (B, c, size - 2·border, …), 0…1.
         """
-        start, width = start.to(self.device), width.to(self.device)
-        if not isinstance(symmetry, int):
+        start, width = (t.to(self.device)[:, None, None] for t in (start, width))
+        if isinstance(symmetry, torch.Tensor):
             symmetry = symmetry.to(self.device)
-        start, width = start[:, None, None], width[:, None, None]
 
         def position(pixel):  # (B, h, w, 2) rows and columns → (B, h, w)
             return start + pixel[..., 0] * width + pixel[..., 1]
@@ -256,8 +73,157 @@ class SubImages:
         index = position(self.windows[symmetry])
         place = position(self.blocks[symmetry]) * self.factor**2
         label = self.label[place + self.within[symmetry]]
-        # (B, …, …, c) ↦ (B, c, …, …), for one channel without a copy
+        # (B, …, …, c) ↦ (B, c, …, …), for one channel without a copy.
         return self.input[index].movedim(3, 1), label.movedim(3, 1)
+
+    def errors(self, start: int, height: int, width: int) -> torch.Tensor:
+        """Root of the bicubic image's summed squared error in every window."""
+        inner, b, f2 = self.size - 2 * self.border, self.border, self.factor**2
+        here = slice(start * f2, (start + height * width) * f2)
+        error = (self.wide[here] - self.label[here]).cpu().double()
+        error = error.square().mean(1).view(height, width, f2).mean(2)
+        error = error[b : height - b, b : width - b]
+        # Sums over all windows, as differences of sums from the corner.
+        total = F.pad(error.cumsum(0).cumsum(1), (1, 0, 1, 0))
+        window = total[inner:] - total[:-inner]
+        window = window[:, inner:] - window[:, :-inner]
+        return window.clamp_min(0).sqrt().flatten()
+
+
+class SubImages(Windows):
+    """Training pictures in memory, ready to be cut into sub-images.
+
+    Parameters
+    ----------
+    images : uint8 pictures of any size, grey or RGB; or pairs from `protocol.pair`.
+    scale : magnification, for `protocol.pair`.
+    size : width of a sub-image in pixels; smaller pictures are left out.
+    border : pixels that the network loses on each side: the label is that much smaller.
+    stride : of the paper's grid, in pixels.
+    factor : 1 if the network reads the bicubic image; the scale if it reads the LR
+        image, and then `size` and `border` must be multiples of it (ValueError).
+    colour : "y", "ycbcr" or "rgb", see `images.planes`.
+
+    Raises
+    ------
+    TrainingError : when no picture is large enough.
+    """
+
+    def __init__(
+        self, images, scale, size, border, stride=14, device="cpu", factor=1, colour="y"
+    ):
+        super().__init__(size, border, stride, device, factor)
+        parts, shapes = [], []
+        for image in images:
+            both = image if isinstance(image, tuple) else pair(image, scale, colour)
+            if min(both[1].shape[:2]) >= size:
+                *vectors, shape = as_vectors(both, factor)
+                parts.append(vectors)
+                shapes.append(shape)
+        if not shapes:
+            raise TrainingError(f"no training picture has {size}×{size} pixels")
+        whole = (torch.from_numpy(np.concatenate(vectors)) for vectors in zip(*parts))
+        self.input, self.label, self.wide = (vector.to(device) for vector in whole)
+        self.heights, self.widths = torch.tensor(shapes).T
+        pixels = self.heights * self.widths
+        self.offsets = pixels.cumsum(0) - pixels
+        places = (self.heights - self.size + 1) * (self.widths - self.size + 1)
+        self.ends = places.cumsum(0)
+        self.places = int(self.ends[-1])
+
+    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """First pixel and picture width of every sub-image of the paper's grid.
+
+        Two int64 tensors (N,): 21,884 for the 91 images at x3, 33×33 pixels and stride
+        14, where the paper says "roughly 24,800".
+        """
+        starts, widths = [], []
+        for offset, height, width in zip(self.offsets, self.heights, self.widths):
+            rows = torch.arange(0, height - self.size + 1, self.stride)
+            columns = torch.arange(0, width - self.size + 1, self.stride)
+            starts.append((offset + rows[:, None] * width + columns).flatten())
+            widths.append(width.expand(len(starts[-1])))
+        return torch.cat(starts), torch.cat(widths)
+
+    def batch(self, step: int, count: int, sampling: str, seed: int, part=slice(None)):
+        """Mini-batch number `step`, which depends on `seed` and `step` alone.
+
+        `sampling` is "random", "importance" or "grid"; `part` are those of the `count`
+        sub-images that this process takes.  Returns input and label as from `cut`, and
+        weights (B,), or None where all count alike.
+        """
+        generator = torch.Generator().manual_seed(seed * 2**32 + step)
+        if sampling == "importance":
+            return self.draw_important(count, generator, part)
+        if sampling == "random":
+            return *self.draw(count, generator, part), None
+        starts, widths = self._grid
+        count = min(count, len(starts))
+        epoch, k = divmod(step, len(starts) // count)
+        generator.manual_seed(seed * 2**32 + epoch)
+        order = torch.randperm(len(starts), generator=generator)
+        chosen = order[k * count : (k + 1) * count][part]
+        return *self.cut(starts[chosen], widths[chosen]), None
+
+    _grid = cached_property(grid)
+
+    def draw(self, count: int, generator: torch.Generator, part=slice(None)):
+        """Sub-images from anywhere, each in one of the eight symmetries.
+
+        Every position in every picture is equally likely.  Returns input and label.
+        """
+        place = torch.randint(self.places, (count,), generator=generator)
+        symmetry = torch.randint(8, (count,), generator=generator)
+        return self._cut_at(place[part], symmetry[part])
+
+    def draw_important(self, count: int, generator: torch.Generator, part=slice(None)):
+        """Sub-images, more often from where bicubic interpolation is wrong.
+
+        With probability `IMPORTANT` a position is drawn in proportion to the input's
+        root mean squared error there, otherwise all are equally likely.  Returns input,
+        label and weights (B,) that make up for it: the weighted mean over many draws is
+        the mean over all positions, but fewer draws come near it.
+        """
+        chance = torch.rand(count, generator=generator, dtype=torch.float64)[part]
+        symmetry = torch.randint(8, (count,), generator=generator)[part]
+        place = torch.searchsorted(self._likely, chance, right=True)
+        place.clamp_(max=self.places - 1)
+        before = torch.where(place > 0, self._likely[place - 1], 0)
+        weight = 1 / (self.places * (self._likely[place] - before))
+        return *self._cut_at(place, symmetry), weight.float().to(self.device)
+
+    @cached_property
+    def _likely(self) -> torch.Tensor:
+        """Probability of each position or one before it, float64 (places,)."""
+        pictures = zip(self.offsets.tolist(), self.heights, self.widths)
+        return cumulative(torch.cat([self.errors(*where) for where in pictures]))
+
+    def _cut_at(self, place: torch.Tensor, symmetry: torch.Tensor):
+        """Cut at positions counted through all pictures."""
+        picture = torch.searchsorted(self.ends, place, right=True)
+        width = self.widths[picture]
+        columns, rows = width - self.size + 1, self.heights[picture] - self.size + 1
+        place = place - (self.ends[picture] - rows * columns)
+        start = self.offsets[picture] + place // columns * width + place % columns
+        return self.cut(start, width, symmetry)
+
+
+def cumulative(errors: torch.Tensor) -> torch.Tensor:
+    """Mixture of draws by error and uniform ones, summed up along the last axis."""
+    share = errors.add_(1e-12)
+    share *= IMPORTANT / share.sum()
+    share += (1 - IMPORTANT) / len(share)
+    return share.cumsum_(0)
+
+
+def as_vectors(both: tuple[np.ndarray, np.ndarray], factor: int):
+    """Input (n, c), label and bicubic image in blocks, and the input's shape."""
+    wide, hr = both
+    label = _blocks(hr, factor)
+    if factor == 1:
+        return (given := _blocks(wide, 1)), label, given, wide.shape[:2]
+    lr = imresize(hr, 1 / factor).astype(np.float32)
+    return _blocks(lr, 1), label, _blocks(wide, factor), lr.shape[:2]
 
 
 def _blocks(image: np.ndarray, f: int) -> np.ndarray:
@@ -269,12 +235,102 @@ def _blocks(image: np.ndarray, f: int) -> np.ndarray:
 
 def _symmetries(size: int) -> torch.Tensor:
     """Row and column of each pixel in the 8 turns and flips of a square."""
-    rows, columns = torch.meshgrid(
-        torch.arange(size), torch.arange(size), indexing="ij"
-    )
-    square = torch.stack([rows, columns], dim=-1)
+    pixels = torch.arange(size)
+    square = torch.stack(torch.meshgrid(pixels, pixels, indexing="ij"), dim=-1)
     turned = [torch.rot90(square, k) for k in range(4)]
     return torch.stack([*turned, *(t.flip(1) for t in turned)])
+
+
+# Data augmentation -----------------------------------------------------------
+
+
+def copies(images: Iterable, augment: int = 0, seed: int = 0) -> Iterator[np.ndarray]:
+    """Each picture, then `augment` sharper and as many warped copies of it (uint8)."""
+    for number, image in enumerate(images):
+        yield image
+        generator = np.random.default_rng([seed, number])
+        for _ in range(augment):
+            yield sharper(image, generator.uniform(*SHARPER))
+            yield warped(image, generator)
+
+
+def sharper(image: np.ndarray, amount: float) -> np.ndarray:
+    """Unsharp masking: add `amount` times what a Gaussian of σ = 1 pixel removes.
+
+    `image` and the result are uint8, (H, W) or (H, W, 3).
+    """
+    blurred = gaussian_filter(image.astype(float), (1, 1, 0)[: image.ndim])
+    return to_uint8(image + amount * (image - blurred))
+
+
+def warped(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Rotate, shear and stretch a picture at random; its mirror image fills the rest.
+
+    `image` and the result are uint8, (H, W) or (H, W, 3); the result has `SIZES` times
+    the height and width.
+    """
+    height, width = image.shape[:2]
+    across, down = generator.uniform(*SIZES, 2)
+    turn, shear = np.deg2rad(generator.uniform(-1, 1, 2) * (TURN, SHEAR))
+    shape = max(1, int(height * down)), max(1, int(width * across))
+    onto = (
+        AffineTransform(translation=(-width / 2, -height / 2))
+        + AffineTransform(scale=(across, down), rotation=turn, shear=shear)
+        + AffineTransform(translation=(shape[1] / 2, shape[0] / 2))
+    )
+    how = {"output_shape": shape, "order": 3, "mode": "reflect"}
+    return to_uint8(warp(image.astype(float), onto.inverse, **how))
+
+
+def usable(image: np.ndarray, size: int, scale: int) -> np.ndarray:
+    """The picture, if training can use it.  ValueError: why it can't."""
+    if image.dtype != np.uint8:
+        raise ValueError("more than 8 bits per channel; save it with 8")
+    if image.ndim == 3 and image.shape[2] == 4:
+        if image[..., 3].min() < 255:
+            raise ValueError("has transparency; save it without")
+        image = image[..., :3]
+    if min(n - n % scale for n in image.shape[:2]) < size:
+        raise ValueError(f"smaller than a sub-image of {size}×{size} pixels")
+    return image
+
+
+# Validation ------------------------------------------------------------------
+
+
+def split(images: Mapping[str, np.ndarray]):
+    """Training and validation pictures; never a test set.
+
+    BSDS500 `val` validates where it is present, except what is trained on; otherwise
+    every tenth training picture is held out, at most a hundred.
+
+    Returns
+    -------
+    training, validation : name → picture.
+    origin : where the validation pictures are from, in words.
+    """
+    names = list(images)
+    if datasets.available("BSDS500-val"):
+        found = datasets.load("BSDS500-val")
+        if isinstance(images, datasets.Dataset):  # a copy of a file has its size
+            known = {path.stat().st_size for path in images.paths.values()}
+            kept = [k for k, p in found.paths.items() if p.stat().st_size not in known]
+        else:
+            known = {image.tobytes() for image in images.values()}
+            kept = [k for k, image in found.items() if image.tobytes() not in known]
+        if kept:
+            return images, {name: found[name] for name in kept}, "BSDS500 val"
+    if len(names) < 2:
+        raise TrainingError("training needs at least two pictures")
+    held_out = names[:: max(10, -(-len(names) // 100))]
+    validation = {name: images[name] for name in held_out}
+    training = [name for name in names if name not in validation]
+    origin = f"{len(held_out)} held-out training pictures"
+    if isinstance(images, datasets.Dataset):
+        paths = {name: images.paths[name] for name in training}
+        about = {"origin": images.origin, "licence": images.licence}
+        return datasets.Dataset(images.name, paths, **about), validation, origin
+    return {name: images[name] for name in training}, validation, origin
 
 
 class Validation:
@@ -282,80 +338,45 @@ class Validation:
 
     Parameters
     ----------
-    images : uint8 pictures; of each the middle `size` pixels are used, so
-        that those of one size are measured in one batch.
+    images : uint8 pictures; the middle `size` pixels of each are used.
     scale : magnification, and the border left out.
-    factor : 1: networks are given the bicubic picture; the scale: the small
-        picture.
-    colour : see `images.planes`; the error is that of all channels together.
+    factor : 1 if networks read the bicubic image; the scale if they read the LR image.
+    colour : see `images.planes`; the error is that of all planes together.
 
     Raises
     ------
     TrainingError : when no picture is larger than its two borders.
     """
 
-    def __init__(
-        self,
-        images,
-        scale: int,
-        size: int = 168,
-        device="cpu",
-        factor: int = 1,
-        colour: str = "y",
-    ):
-        self.scale, self.factor = scale, factor
-        groups: dict[tuple[int, int], list] = {}
+    def __init__(self, images, scale, size=168, device="cpu", factor=1, colour="y"):
+        self.scale, self.pictures, size = scale, [], size - size % scale
         for image in images:
-            hr_y = modcrop(planes(image, colour), scale)
-            hr_y = np.atleast_3d(_middle(hr_y, size - size % scale))
-            if min(hr_y.shape[:2]) <= 2 * scale:
+            hr = planes(image, colour)
+            height, width = (n - n % scale for n in hr.shape[:2])
+            top, left = (max(0, (n - size) // 2) for n in (height, width))
+            hr = hr[top:height, left:width][:size, :size]
+            if min(hr.shape[:2]) <= 2 * scale:
                 continue
-            lr_y = imresize(hr_y / 255.0, 1 / scale)
-            pair = np.stack([bicubic(lr_y, scale), hr_y])
-            groups.setdefault(hr_y.shape, []).append(np.moveaxis(pair, 3, 1))
-        self.groups = [
-            torch.from_numpy(np.stack(g).astype(np.float32)).to(device)
-            for g in groups.values()
-        ]  # each (B, 2, c, H, W): bicubic in 0…1, ground truth in 0…255
-        if not self.groups:
-            raise TrainingError(
-                f"no validation picture is larger than {2 * scale} pixels"
-            )
+            wide, _ = pair(hr, scale, "y" if hr.ndim == 2 else "rgb")
+            given = wide
+            if factor > 1:
+                given = imresize(hr / 255.0, 1 / scale).astype(np.float32)
+            given = torch.from_numpy(np.atleast_3d(given)).permute(2, 0, 1)[None]
+            self.pictures.append((given.to(device), wide, hr))
+        if not self.pictures:
+            raise TrainingError(f"no validation picture exceeds {2 * scale} pixels")
 
     def bicubic_db(self) -> float:
-        """PSNR of the bicubic picture itself."""
-        return self._psnr_db(lambda pair: pair[:, 0])
+        """PSNR of the bicubic image itself."""
+        return self._mean_db(wide for _, wide, _ in self.pictures)
 
     @torch.no_grad()
     def psnr_db(self, network: Callable) -> float:
         """Mean PSNR in dB, by the protocol's clip, rounding and border."""
-        if self.factor == 1:
-            return self._psnr_db(lambda pair: network(pair[:, 0]))
-        return self._psnr_db(lambda pair: network(self._shrunk(pair[:, 1])))
+        answers = (network(given)[0] for given, _, _ in self.pictures)
+        return self._mean_db(y.permute(1, 2, 0).cpu().numpy() for y in answers)
 
-    def _shrunk(self, hr_y: torch.Tensor) -> torch.Tensor:
-        """(B, 1, H, W) in 0…255 → the small pictures, in 0…1."""
-        pictures = [
-            imresize(y[0].cpu().numpy() / 255.0, 1 / self.scale) for y in hr_y
-        ]
-        small = torch.from_numpy(np.stack(pictures)[:, None])
-        return small.to(hr_y)
-
-    @torch.no_grad()
-    def _psnr_db(self, enlarge: Callable) -> float:
-        values = []
-        for group in self.groups:
-            # In slices: 64 feature maps of a whole group would be large.
-            for part in group.split(8):
-                sr = enlarge(part).clamp(0, 1)
-                error = torch.floor(sr * 255 + 0.5) - part[:, 1]
-                s = self.scale
-                mse = (error[..., s:-s, s:-s] ** 2).mean(dim=(1, 2, 3))
-                values.append(10 * torch.log10(255**2 / mse))
-        return torch.cat(values).mean().item()
-
-
-def _middle(image: np.ndarray, size: int) -> np.ndarray:
-    top = max(0, (image.shape[0] - size) // 2)
-    left = max(0, (image.shape[1] - size) // 2)
-    return image[top : top + size, left : left + size]
+    def _mean_db(self, answers: Iterable[np.ndarray]) -> float:
+        hrs = [hr for _, _, hr in self.pictures]
+        srs = [to_uint8(255.0 * sr).reshape(hr.shape) for sr, hr in zip(answers, hrs)]
+        return float(np.mean([psnr(*p, crop=self.scale) for p in zip(hrs, srs)]))

@@ -1,0 +1,117 @@
+"""What a run leaves on disk: a state to go on from, then weights and their card."""
+
+import contextlib
+import datetime
+import os
+import subprocess
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from . import checkpoints
+from .models import SRCNN, Network
+from .subimages import TrainingError
+
+
+class RunFiles:
+    """NAME.state while a run trains, NAME.safetensors and NAME.json at its end.
+
+    Parameters
+    ----------
+    folder, name : where they lie, and such as ``9-1-5_x3``.
+    resume : go on from a state that is there.
+    overwrite : replace a state or weights that are there.
+
+    Raises
+    ------
+    TrainingError : for a folder that can't be written to, that another run uses, or
+        that has a state or weights which the choices above don't allow to touch.
+    """
+
+    def __init__(self, folder: Path, name: str, resume: bool, overwrite: bool):
+        self.weights = folder / f"{name}.safetensors"
+        self.state, self.resume = folder / f"{name}.state", resume and not overwrite
+        self.lock = FileLock(folder / f".{name}.lock")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise TrainingError(
+                f"{self.state}: another run is training here; give another --out"
+            ) from None
+        except OSError as error:
+            raise TrainingError(f"{folder}: {error.strerror or error}") from None
+        with contextlib.suppress(OSError):
+            self.left = folder / f".{self.state.name}.tmp"
+            self.left.unlink(missing_ok=True)
+        if overwrite:
+            return
+        if self.state.exists():
+            if not resume:
+                self.close()
+                raise TrainingError(
+                    f"{self.state}: a run was stopped here; --resume goes on, "
+                    "--overwrite begins again"
+                )
+        elif self.weights.exists():
+            self.close()
+            raise TrainingError(
+                f"{self.weights}: a finished run's weights; --overwrite replaces them, "
+                "or give another --out"
+            )
+
+    def close(self) -> None:
+        """Let other runs in."""
+        self.lock.release()
+        with contextlib.suppress(OSError):
+            Path(self.lock.lock_file).unlink()
+
+    def write(self, content: dict) -> None:
+        """Write a state under a temporary name, then rename it into place."""
+        try:
+            with open(self.left, "wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(self.left, self.state)
+        except (OSError, RuntimeError) as error:  # torch's own for a full disk
+            raise OSError(f"{self.state}: can't be written ({error})") from None
+
+    def read(self, recipe: dict) -> dict | None:
+        """The state to go on from, or None; `recipe`: what must be the same in it."""
+        if not (self.resume and self.state.exists()):
+            return None
+        try:
+            content = torch.load(self.state, weights_only=True, map_location="cpu")
+            other = [key for key in recipe if content.pop(key) != recipe[key]]
+        except Exception as error:  # torch raises many kinds
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise TrainingError(
+                f"{self.state}: damaged; --overwrite begins again ({reason})"
+            ) from None
+        if other:
+            raise TrainingError(
+                f"{self.state}: is of another {' and '.join(other)}; give that, or "
+                "--overwrite to begin again"
+            )
+        return content
+
+    def finish(self, network: Network, card: dict) -> None:
+        """Write weights and card; the state is no longer needed."""
+        if isinstance(network, SRCNN):
+            checkpoints.write(network, self.weights, card)
+        else:
+            checkpoints.write_tensors(network.state_dict(), self.weights, card)
+        self.state.unlink(missing_ok=True)
+
+
+def circumstances() -> dict:
+    """Version of PyTorch, commit of the code (None outside a checkout) and date."""
+    here = {"cwd": Path(__file__).parent, "capture_output": True, "text": True}
+    commit = None
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(command, timeout=5, **here).stdout.strip() or None
+    today = datetime.date.today().isoformat()
+    return {"torch": torch.__version__, "commit": commit, "date": today}
