@@ -1,5 +1,6 @@
 """The network of the paper and three ways to start its weights."""
 
+import platform
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -19,12 +20,12 @@ class Architecture(NamedTuple):
 
     Parameters
     ----------
-    f : odd numbers of pixels, one for each layer; the paper's are (9, 1, 5),
-        (9, 3, 5) and (9, 5, 5).
+    f : odd numbers of pixels, one a layer; the paper's are (9, 1, 5), (9, 3, 5) and
+        (9, 5, 5).
     n : numbers of filters, one fewer than there are layers.
     channels : of the input and the output; 1 for luma.
-    residual : whether the layers give what is to be added to the input,
-        rather than the picture itself.
+    residual : whether the layers give what is to be added to the input, rather than the
+        whole image.
     """
 
     f: tuple[int, ...] = (9, 1, 5)
@@ -43,19 +44,17 @@ class Architecture(NamedTuple):
         match = re.fullmatch(r"(\d+(?:-\d+)+)(?:_(\d+(?:-\d+)*))?", name)
         if match is None:
             raise ValueError(f"architecture must look like 9-1-5, not {name!r}")
-        f = tuple(int(x) for x in match[1].split("-"))
-        n = tuple(int(x) for x in match[2].split("-")) if match[2] else None
+        f, n = (tuple(map(int, re.findall(r"\d+", g or ""))) for g in match.groups())
         architecture = cls(f, n or cls._field_defaults["n"])
         architecture.check()
         return architecture
 
     def check(self) -> None:
         """Raise ValueError when no network has these numbers."""
-        if len(self.n) != len(self.f) - 1:
-            raise ValueError(
-                f"{len(self.f)} layers need {len(self.f) - 1} numbers of "
-                f"filters, not {len(self.n)}"
-            )
+        layers, numbers = len(self.f), len(self.n)
+        if numbers != layers - 1:
+            wanted = f"{layers - 1} numbers of filters"
+            raise ValueError(f"{layers} layers need {wanted}, not {numbers}")
         if any(size < 1 or size % 2 == 0 for size in self.f):
             raise ValueError(f"filter sizes must be odd, not {self.f}")
         if min((*self.n, self.channels)) < 1:
@@ -65,9 +64,8 @@ class Architecture(NamedTuple):
     def name(self) -> str:
         """The inverse of `parse` for one channel, not residual."""
         name = "-".join(map(str, self.f))
-        if self.n != self._field_defaults["n"]:
-            name += "_" + "-".join(map(str, self.n))
-        return name
+        usual = self.n == self._field_defaults["n"]
+        return name if usual else name + "_" + "-".join(map(str, self.n))
 
     @property
     def border(self) -> int:
@@ -76,23 +74,21 @@ class Architecture(NamedTuple):
 
     @property
     def receptive_field(self) -> int:
-        """Width in pixels of what one output pixel sees: 13 for 9-1-5."""
+        """Width in pixels of what one output pixel depends on: 13 for 9-1-5."""
         return 2 * self.border + 1
 
 
 class Network(Protocol):
-    """What `training.train` asks of a network, beside being an nn.Module.
+    """What `training.train` asks of a network, besides being an nn.Module.
 
     Attributes
     ----------
     name : of the network, in files and on cards.
-    factor : how much larger than its input its output is; 1 for a network
-        that reads the bicubic picture, the scale for one that reads the
-        small picture itself.
-    border : pixels of the output that it loses on each side without padding;
-        a multiple of `factor`.
-    convs : its convolutions in order.  Muon orthogonalises the steps of all
-        but the last.
+    factor : how much larger than its input its output is: 1 for a network that reads
+        the bicubic image, the scale for one that reads the LR image.
+    border : pixels of the output that it loses on each side without padding; a
+        multiple of `factor`.
+    convs : its convolutions in order.  Muon updates all but the last.
     """
 
     name: str
@@ -114,26 +110,22 @@ class SRCNN(nn.Module):
     ----------
     f, n, channels, residual : see `Architecture`.
 
-    Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3; the paper's
-    network is not residual.
+    Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3; the paper's network is
+    not residual.
     """
 
-    def __init__(
-        self, f=(9, 1, 5), n=(64, 32), channels: int = 1, residual=False
-    ):
+    #: It reads an image that bicubic interpolation has enlarged already.
+    factor = 1
+
+    def __init__(self, f=(9, 1, 5), n=(64, 32), channels: int = 1, residual=False):
         super().__init__()
-        self.architecture = Architecture(
-            tuple(f), tuple(n), channels, residual
-        )
+        self.architecture = Architecture(tuple(f), tuple(n), channels, residual)
         self.architecture.check()
         widths = (channels, *n, channels)
         self.convs = nn.ModuleList(
-            nn.Conv2d(widths[i], widths[i + 1], size)
-            for i, size in enumerate(f)
+            nn.Conv2d(before, after, size)
+            for before, after, size in zip(widths, widths[1:], f)
         )
-
-    #: It reads a picture that bicubic interpolation has enlarged already.
-    factor = 1
 
     @property
     def name(self) -> str:
@@ -146,53 +138,37 @@ class SRCNN(nn.Module):
         return self.architecture.border
 
     def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
-        """Enhance a picture that was enlarged by bicubic interpolation.
+        """Enhance an image that was enlarged by bicubic interpolation.
 
         Parameters
         ----------
         y : (B, channels, H, W), in 0…1.
-        padding : ``"same"`` repeats the edge pixels before every layer, as
-            the authors' test code does; the output is as large as the input.
-            ``"valid"`` pads nothing, as in their training; the output is
-            `Architecture.border` pixels smaller on each side.
+        padding : ``"same"`` repeats the edge pixels before every layer, as the authors'
+            test code does; the output is as large as the input.  ``"valid"`` pads
+            nothing, as in their training; the output is `border` pixels smaller on
+            each side.  ValueError for another.
 
         Returns
         -------
         (B, channels, H', W'), about 0…1, not clipped.
-
-        Raises
-        ------
-        ValueError : for another `padding`.
         """
-        # The last alone is kept: maps of a large picture are many times it.
+        # Only the last is kept: the maps of a large image are many times its size.
         out = deque(self.layers(y, padding), maxlen=1).pop()
         return self.finish(out, y)
 
-    def layers(
-        self, y: torch.Tensor, padding: str = "same"
-    ) -> Iterator[torch.Tensor]:
-        """What each layer gives, after its ReLU; the last is the result.
-
-        To that of a residual network, `finish` still adds the input.
-        Parameters and errors as in `forward`.
-        """
+    def layers(self, y: torch.Tensor, padding: str = "same") -> Iterator[torch.Tensor]:
+        """The output of each layer, after its ReLU; parameters as in `forward`."""
         if padding not in ("same", "valid"):
             raise ValueError(f"padding must be same or valid, not {padding!r}")
-        for i, conv in enumerate(self.convs):
+        for conv in self.convs:
             margin = conv.kernel_size[0] // 2
             if padding == "same" and margin:
                 y = F.pad(y, (margin,) * 4, mode="replicate")
-            y = conv(y)
-            if i < len(self.convs) - 1:
-                y = F.relu(y)
+            y = conv(y) if conv is self.convs[-1] else F.relu(conv(y))
             yield y
 
     def finish(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """What the last layer's output `out` makes of the input `y`.
-
-        The same, unless the network is residual; then the input is added,
-        without the border that `out` has lost.
-        """
+        """The last layer's output; a residual network adds its input `y` to it."""
         if not self.architecture.residual:
             return out
         margin = (y.shape[-1] - out.shape[-1]) // 2
@@ -200,48 +176,33 @@ class SRCNN(nn.Module):
 
     def count_weights(self, biases: bool = False) -> int:
         """Number of weights; the paper counts them without biases."""
-        return sum(
-            p.numel() for p in self.parameters() if biases or p.dim() > 1
-        )
+        return sum(p.numel() for p in self.parameters() if biases or p.dim() > 1)
 
 
-def initialise(
-    model: SRCNN, how: str = "identity", generator=None
-) -> SRCNN:
-    """Set the weights at which training starts, in place.
+def initialise(model: SRCNN, how: str = "identity", generator=None) -> SRCNN:
+    """Set the weights at which training starts, in place; returns the model.
 
     Parameters
     ----------
     how : ``"paper"``: Gaussian of σ = 0.001, biases zero (TPAMI section 3.3);
         ``"default"``: PyTorch's own (uniform within ±1/√fan-in);
-        ``"identity"``: one filter of each layer passes the input on and the
-        last layer reads that one only, so that the network starts as bicubic
-        interpolation, which its input already is. The other filters are as
-        default, but sum to zero: they answer detail, not brightness, which
-        would leave many of them silent, behind their ReLU, for good.  A
-        residual network adds its input anyway: here the last layer begins
-        with zeros, and all other filters as described.
+        ``"identity"``: one filter of each layer passes the input on and the last layer
+        reads only that one, so that the network starts as bicubic interpolation, which
+        its input already is.  The other filters are as default, but sum to zero: they
+        respond to detail, not to brightness, which would leave many of them dead.  The
+        last layer of a residual network starts with zeros.
     generator : a torch.Generator, for reproducible weights.
-
-    Returns
-    -------
-    The same model.
 
     Raises
     ------
-    ValueError : for another `how`, and for an identity through fewer filters
-        than there are channels.
+    ValueError : for another `how`, and for an identity through fewer filters than there
+        are channels.
     """
     if how not in INITIALISATIONS:
-        raise ValueError(
-            f"init must be paper, default or identity, not {how!r}"
-        )
+        raise ValueError(f"init must be paper, default or identity, not {how!r}")
     a = model.architecture
-    few = min(a.n, default=a.channels) < a.channels
-    if how == "identity" and few and not a.residual:
-        raise ValueError(
-            f"{a.channels} channels can't pass through {min(a.n)} filters"
-        )
+    if how == "identity" and not a.residual and min(a.n, default=9) < a.channels:
+        raise ValueError(f"{a.channels} channels can't pass through {min(a.n)} filters")
     with torch.no_grad():
         for conv in model.convs:
             if how == "paper":
@@ -252,40 +213,34 @@ def initialise(
                 conv.weight.uniform_(-bound, bound, generator=generator)
                 conv.bias.uniform_(-bound, bound, generator=generator)
         if how == "identity":
-            _start_as_identity(model)
+            _make_identity(model)
     return model
 
 
-def _start_as_identity(model: SRCNN) -> None:
-    for conv in model.convs[:-1]:
+def _make_identity(model: SRCNN) -> None:
+    *hidden, last = model.convs
+    for conv in hidden:
         conv.weight -= conv.weight.mean((1, 2, 3), keepdim=True)
         conv.bias.zero_()
     if model.architecture.residual:
-        model.convs[-1].weight.zero_()
-        model.convs[-1].bias.zero_()
+        last.weight.zero_()
+        last.bias.zero_()
         return
-    channels = range(model.architecture.channels)
     for conv in model.convs:
         centre = conv.kernel_size[0] // 2
-        for c in channels:
-            conv.weight[c] = 0
+        for c in range(model.architecture.channels):
+            conv.weight[c], conv.bias[c] = 0, 0
             conv.weight[c, c, centre, centre] = 1
-            conv.bias[c] = 0
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` takes a CUDA GPU where there is one.
-
-    Raises
-    ------
-    ValueError : for cuda on a machine without, or another name.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
+    """``auto`` takes a CUDA GPU where there is one.  ValueError for one that is not."""
+    if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device must be auto, cpu or cuda, not {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA GPU here; use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
 
 
@@ -293,18 +248,8 @@ def describe(device: torch.device) -> str:
     """The device in words, for cards and results."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text() if info.exists() else "")
+    name = found[1] if found else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
-    plural = "s" if threads > 1 else ""
-    return f"{threads} CPU thread{plural} ({_cpu_name()})"
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    import platform
-
-    return platform.processor() or platform.machine()
+    return f"{threads} CPU thread{'s' * (threads > 1)} ({name})"
