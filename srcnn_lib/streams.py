@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn import functional as F
 
 from .images import COLOURS
 from .protocol import pair
@@ -17,9 +16,9 @@ from .subimages import (
     TrainingError,
     Validation,
     Windows,
-    as_vectors,
     copies,
-    cumulative,
+    important,
+    likely,
     split,
     usable,
 )
@@ -103,74 +102,60 @@ class Stream(Windows):
 
     def __init__(self, crops, border, stride, device, *, count, steps, first, part):
         super().__init__(crops.size, border, stride, device, 1)
-        self.count, self.slots = count, count * -(-POOL // count)
-        self.cell, self.skipped = crops.width**2, {}
-        shape = self.slots * self.cell, COLOURS[crops.colour]
-        self.input, self.label = torch.zeros(2, *shape, device=device)
-        self.wide = self.input
-        self.heights, self.widths = torch.zeros(2, self.slots, dtype=torch.long)
-        self.likely = torch.ones(self.slots, self.cell, dtype=torch.float64)
-        self.mine = {s for s in range(self.slots) if s % count in range(count)[part]}
-        self.read = self._newest(first) - self.slots
+        self.count, self.skipped = count, {}
+        slots = count * -(-POOL // count)
+        self.pictures, self.likely = [None] * slots, [None] * slots
+        self.mine = {s for s in range(slots) if s % count in range(count)[part]}
+        self.read = self._newest(first) - slots
         wanted = range(self.read, self._newest(steps))
         here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        loader = torch.utils.data.DataLoader(
+        self.loader = iter(torch.utils.data.DataLoader(
             crops,
             batch_size=None,
-            sampler=(n for n in wanted if n % self.slots in self.mine),
+            sampler=(n for n in wanted if n % slots in self.mine),
             num_workers=max(1, min(4, (os.cpu_count() or 1) // 2 // here)),
             prefetch_factor=8,
-            collate_fn=lambda crop: crop,
-        )
-        self.loader = iter(loader)
+        ))  # fmt: skip
 
     def _newest(self, step: int) -> int:
         """How many crops have been needed up to a step."""
-        return self.slots + step * self.count // PER_CROP
+        return len(self.pictures) + step * self.count // PER_CROP
 
     def _renew(self, step: int) -> None:
         for n in range(self.read, self._newest(step)):
-            slot = n % self.slots
+            slot = n % len(self.pictures)
             if slot in self.mine:
                 both, skipped = next(self.loader)
                 self.skipped.update(skipped)
                 if both is None:
                     name, reason = next(iter(skipped.items()))
                     raise TrainingError(f"{name}: {reason}; nor do the next 19 serve")
-                self._place(slot, both)
+                wide, hr = np.atleast_3d(*map(np.asarray, both))
+                self.pictures[slot] = wide, hr
+                self.likely[slot] = likely(self.errors(wide, hr))
         self.read = max(self.read, self._newest(step))
-
-    def _place(self, slot: int, both) -> None:
-        given, label, _, shape = as_vectors(both, 1)
-        here = slice(slot * self.cell, slot * self.cell + len(given))
-        self.input[here] = torch.from_numpy(given).to(self.device)
-        self.label[here] = torch.from_numpy(label).to(self.device)
-        self.heights[slot], self.widths[slot] = shape
-        likely = cumulative(self.errors(here.start, *shape))
-        self.likely[slot], self.likely[slot, : len(likely)] = 1.0, likely
 
     def batch(self, step: int, count: int, sampling: str, seed: int, part=slice(None)):
         """As `SubImages.batch`, but every crop is as likely as any other."""
         self._renew(step)
         generator = torch.Generator().manual_seed(seed * 2**32 + step)
-        chance = torch.rand(count, generator=generator, dtype=torch.float64)[part]
+        chances = torch.rand(count, generator=generator, dtype=torch.float64)[part]
         symmetry = torch.randint(8, (count,), generator=generator)[part]
-        slot = ((step * count + torch.arange(count)) % self.slots)[part]
-        columns = self.widths[slot] - self.size + 1
-        places = columns * (self.heights[slot] - self.size + 1)
-        place, weight = (chance * places).long(), None
-        if sampling == "importance":
-            likely = self.likely[slot]
-            place = torch.searchsorted(likely, chance[:, None], right=True)[:, 0]
-            place = torch.minimum(place, places - 1)
-            share = F.pad(likely, (1, 0)).diff().gather(1, place[:, None])[:, 0]
-            weight = (1 / (places * share)).float().to(self.device)
-        row, column = place // columns, place % columns
+        slots = ((step * count + torch.arange(count)) % len(self.pictures))[part]
+        windows, weights = [], []
+        for slot, chance in zip(slots.tolist(), chances):
+            rows, columns = self.room(slot)
+            place, weight = int(chance * rows * columns), torch.ones(())
+            if sampling == "importance":
+                place, weight = important(self.likely[slot], chance)
+            windows.append((slot, *divmod(int(place), columns)))
+            weights.append(weight)
+        windows = torch.tensor(windows)
         if sampling == "grid":
-            row, column = row - row % self.stride, column - column % self.stride
+            windows[:, 1:] -= windows[:, 1:] % self.stride
             symmetry = 0
-        start = slot * self.cell + row * self.widths[slot] + column
-        return *self.cut(start, self.widths[slot], symmetry), weight
+        weights = torch.stack(weights).to(self.device)
+        return *self.cut(windows, symmetry), weights
 
 
 class TrainingData:

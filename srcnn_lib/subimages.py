@@ -1,20 +1,12 @@
-"""What training sees: sub-images to learn from, and pictures to validate on.
-
-Pictures lie on the device as two long vectors, the input and the ground truth.  A
-sub-image is a set of positions in them, so that cutting, turning and flipping a whole
-mini-batch is one indexing operation.  Where the input is smaller than the ground truth
-by a factor, the ground truth lies in blocks of factor × factor pixels, one for each
-pixel of the input, so that both line up.
-"""
+"""What training sees: sub-images to learn from, and pictures to validate on."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 from skimage.transform import AffineTransform, warp
-from torch.nn import functional as F
 
 from . import datasets
 from .images import planes, to_uint8
@@ -33,7 +25,15 @@ class TrainingError(RuntimeError):
 
 
 class Windows:
-    """Pictures as two long vectors on the device, from which windows are cut."""
+    """Pictures, and how to cut sub-images from them.
+
+    A window is the number of its picture, and row and column of its upper left pixel in
+    the input.
+
+    Attributes
+    ----------
+    pictures : [(input, label)], float32 (h, w, c) and (h·factor, w·factor, c), 0…1.
+    """
 
     def __init__(self, size, border, stride, device, factor):
         if size % factor or border % factor:
@@ -41,53 +41,49 @@ class Windows:
                 f"sub-images of {size} pixels with a border of {border} don't line up "
                 f"with an input that is {factor} times smaller"
             )
-        self.device, self.factor = torch.device(device), factor
+        self.device, self.factor, self.pictures = torch.device(device), factor, []
         # In pixels of the input.
         self.size, self.border = size // factor, border // factor
         self.stride = max(1, stride // factor)
-        self.windows = _symmetries(self.size).to(device)  # (8, size, size, 2)
-        inner = slice(border, size - border)
-        answers = _symmetries(size)[:, inner, inner].to(device)
-        self.blocks, (row, column) = answers // factor, (answers % factor).unbind(-1)
-        self.within = row * factor + column
 
-    def cut(self, start: torch.Tensor, width: torch.Tensor, symmetry=0):
+    def cut(self, windows: torch.Tensor, symmetry: torch.Tensor | int = 0):
         """Cut sub-images.
 
         Parameters
         ----------
-        start, width : (B,) first pixel and picture width, as from `SubImages.grid`.
+        windows : (B, 3), as from `SubImages.grid`.
         symmetry : (B,) in 0…7, or one number; 0 leaves the sub-image as it is.
 
         Returns
         -------
         Input (B, c, size / factor, …) and label (B, c, size - 2·border, …), 0…1.
         """
-        start, width = (t.to(self.device)[:, None, None] for t in (start, width))
-        if isinstance(symmetry, torch.Tensor):
-            symmetry = symmetry.to(self.device)
+        f, b, inputs, labels = self.factor, self.border, [], []
+        for k, row, column in windows.tolist():
+            bottom, right = row + self.size, column + self.size
+            given, label = self.pictures[k]
+            inputs.append(given[row:bottom, column:right])
+            inner = slice((row + b) * f, (bottom - b) * f)
+            labels.append(label[inner, (column + b) * f : (right - b) * f])
+        turned = (_turn(np.stack(part), symmetry) for part in (inputs, labels))
+        return tuple(torch.from_numpy(t).to(self.device).movedim(3, 1) for t in turned)
 
-        def position(pixel):  # (B, h, w, 2) rows and columns → (B, h, w)
-            return start + pixel[..., 0] * width + pixel[..., 1]
+    def room(self, picture: int) -> tuple[int, int]:
+        """Number of rows and of columns in which a window can begin."""
+        height, width = self.pictures[picture][0].shape[:2]
+        return height - self.size + 1, width - self.size + 1
 
-        index = position(self.windows[symmetry])
-        place = position(self.blocks[symmetry]) * self.factor**2
-        label = self.label[place + self.within[symmetry]]
-        # (B, …, …, c) ↦ (B, c, …, …), for one channel without a copy.
-        return self.input[index].movedim(3, 1), label.movedim(3, 1)
-
-    def errors(self, start: int, height: int, width: int) -> torch.Tensor:
+    def errors(self, wide: np.ndarray, hr: np.ndarray) -> np.ndarray:
         """Root of the bicubic image's summed squared error in every window."""
-        inner, b, f2 = self.size - 2 * self.border, self.border, self.factor**2
-        here = slice(start * f2, (start + height * width) * f2)
-        error = (self.wide[here] - self.label[here]).cpu().double()
-        error = error.square().mean(1).view(height, width, f2).mean(2)
-        error = error[b : height - b, b : width - b]
+        inner, b, f = self.size - 2 * self.border, self.border, self.factor
+        error = np.square(np.subtract(wide, hr, dtype=np.float64)).mean(2)
+        error = error.reshape(len(error) // f, f, -1, f).mean((1, 3))
+        error = error[b : len(error) - b, b : error.shape[1] - b]
         # Sums over all windows, as differences of sums from the corner.
-        total = F.pad(error.cumsum(0).cumsum(1), (1, 0, 1, 0))
+        total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         window = total[inner:] - total[:-inner]
         window = window[:, inner:] - window[:, :-inner]
-        return window.clamp_min(0).sqrt().flatten()
+        return np.sqrt(window.clip(0)).ravel()
 
 
 class SubImages(Windows):
@@ -100,6 +96,7 @@ class SubImages(Windows):
     size : width of a sub-image in pixels; smaller pictures are left out.
     border : pixels that the network loses on each side: the label is that much smaller.
     stride : of the paper's grid, in pixels.
+    device : of the mini-batches.
     factor : 1 if the network reads the bicubic image; the scale if it reads the LR
         image, and then `size` and `border` must be multiples of it (ValueError).
     colour : "y", "ycbcr" or "rgb", see `images.planes`.
@@ -113,37 +110,30 @@ class SubImages(Windows):
         self, images, scale, size, border, stride=14, device="cpu", factor=1, colour="y"
     ):
         super().__init__(size, border, stride, device, factor)
-        parts, shapes = [], []
+        self.wide = []
         for image in images:
             both = image if isinstance(image, tuple) else pair(image, scale, colour)
             if min(both[1].shape[:2]) >= size:
-                *vectors, shape = as_vectors(both, factor)
-                parts.append(vectors)
-                shapes.append(shape)
-        if not shapes:
+                given, label, wide = as_input(*both, factor)
+                self.pictures.append((given, label))
+                self.wide.append(wide)
+        if not self.pictures:
             raise TrainingError(f"no training picture has {size}×{size} pixels")
-        whole = (torch.from_numpy(np.concatenate(vectors)) for vectors in zip(*parts))
-        self.input, self.label, self.wide = (vector.to(device) for vector in whole)
-        self.heights, self.widths = torch.tensor(shapes).T
-        pixels = self.heights * self.widths
-        self.offsets = pixels.cumsum(0) - pixels
-        places = (self.heights - self.size + 1) * (self.widths - self.size + 1)
-        self.ends = places.cumsum(0)
-        self.places = int(self.ends[-1])
+        self.rooms = torch.tensor([self.room(k) for k in range(len(self.pictures))])
+        self.ends = self.rooms.prod(1).cumsum(0)
 
-    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """First pixel and picture width of every sub-image of the paper's grid.
+    def grid(self) -> torch.Tensor:
+        """Windows of the paper's grid, int64 (N, 3).
 
-        Two int64 tensors (N,): 21,884 for the 91 images at x3, 33×33 pixels and stride
-        14, where the paper says "roughly 24,800".
+        They are 21,884 for the 91 images at x3, 33×33 pixels and stride 14, where the
+        paper says "roughly 24,800".
         """
-        starts, widths = [], []
-        for offset, height, width in zip(self.offsets, self.heights, self.widths):
-            rows = torch.arange(0, height - self.size + 1, self.stride)
-            columns = torch.arange(0, width - self.size + 1, self.stride)
-            starts.append((offset + rows[:, None] * width + columns).flatten())
-            widths.append(width.expand(len(starts[-1])))
-        return torch.cat(starts), torch.cat(widths)
+        return torch.cat([
+            torch.cartesian_prod(
+                torch.tensor([k]), *(torch.arange(0, n, self.stride) for n in room)
+            )
+            for k, room in enumerate(self.rooms.tolist())
+        ])  # fmt: skip
 
     def batch(self, step: int, count: int, sampling: str, seed: int, part=slice(None)):
         """Mini-batch number `step`, which depends on `seed` and `step` alone.
@@ -157,13 +147,11 @@ class SubImages(Windows):
             return self.draw_important(count, generator, part)
         if sampling == "random":
             return *self.draw(count, generator, part), None
-        starts, widths = self._grid
-        count = min(count, len(starts))
-        epoch, k = divmod(step, len(starts) // count)
+        count = min(count, len(self._grid))
+        epoch, k = divmod(step, len(self._grid) // count)
         generator.manual_seed(seed * 2**32 + epoch)
-        order = torch.randperm(len(starts), generator=generator)
-        chosen = order[k * count : (k + 1) * count][part]
-        return *self.cut(starts[chosen], widths[chosen]), None
+        order = torch.randperm(len(self._grid), generator=generator)
+        return *self.cut(self._grid[order[k * count : (k + 1) * count][part]]), None
 
     _grid = cached_property(grid)
 
@@ -172,9 +160,9 @@ class SubImages(Windows):
 
         Every position in every picture is equally likely.  Returns input and label.
         """
-        place = torch.randint(self.places, (count,), generator=generator)
+        place = torch.randint(int(self.ends[-1]), (count,), generator=generator)
         symmetry = torch.randint(8, (count,), generator=generator)
-        return self._cut_at(place[part], symmetry[part])
+        return self.cut(self._windows(place[part]), symmetry[part])
 
     def draw_important(self, count: int, generator: torch.Generator, part=slice(None)):
         """Sub-images, more often from where bicubic interpolation is wrong.
@@ -186,59 +174,59 @@ class SubImages(Windows):
         """
         chance = torch.rand(count, generator=generator, dtype=torch.float64)[part]
         symmetry = torch.randint(8, (count,), generator=generator)[part]
-        place = torch.searchsorted(self._likely, chance, right=True)
-        place.clamp_(max=self.places - 1)
-        before = torch.where(place > 0, self._likely[place - 1], 0)
-        weight = 1 / (self.places * (self._likely[place] - before))
-        return *self._cut_at(place, symmetry), weight.float().to(self.device)
+        place, weight = important(self._likely, chance)
+        return *self.cut(self._windows(place), symmetry), weight.to(self.device)
 
     @cached_property
     def _likely(self) -> torch.Tensor:
-        """Probability of each position or one before it, float64 (places,)."""
-        pictures = zip(self.offsets.tolist(), self.heights, self.widths)
-        return cumulative(torch.cat([self.errors(*where) for where in pictures]))
+        both = zip(self.wide, (label for _, label in self.pictures))
+        return likely(np.concatenate([self.errors(*pair) for pair in both]))
 
-    def _cut_at(self, place: torch.Tensor, symmetry: torch.Tensor):
-        """Cut at positions counted through all pictures."""
+    def _windows(self, place: torch.Tensor) -> torch.Tensor:
+        """Windows at positions counted through all pictures."""
         picture = torch.searchsorted(self.ends, place, right=True)
-        width = self.widths[picture]
-        columns, rows = width - self.size + 1, self.heights[picture] - self.size + 1
+        rows, columns = self.rooms[picture].unbind(1)
         place = place - (self.ends[picture] - rows * columns)
-        start = self.offsets[picture] + place // columns * width + place % columns
-        return self.cut(start, width, symmetry)
+        return torch.stack([picture, place // columns, place % columns], 1)
 
 
-def cumulative(errors: torch.Tensor) -> torch.Tensor:
-    """Mixture of draws by error and uniform ones, summed up along the last axis."""
-    share = errors.add_(1e-12)
-    share *= IMPORTANT / share.sum()
-    share += (1 - IMPORTANT) / len(share)
-    return share.cumsum_(0)
+def likely(errors: np.ndarray) -> torch.Tensor:
+    """Probability of each position or one before it, float64: by error, or uniform."""
+    share = errors + 1e-12
+    share = IMPORTANT * share / share.sum() + (1 - IMPORTANT) / len(share)
+    return torch.from_numpy(share.cumsum())
 
 
-def as_vectors(both: tuple[np.ndarray, np.ndarray], factor: int):
-    """Input (n, c), label and bicubic image in blocks, and the input's shape."""
-    wide, hr = both
-    label = _blocks(hr, factor)
+def important(likely: torch.Tensor, chance: torch.Tensor):
+    """The positions for random numbers in 0…1, and the weights that make up for it."""
+    place = torch.searchsorted(likely, chance, right=True)
+    place.clamp_(max=len(likely) - 1)
+    before = torch.where(place > 0, likely[place - 1], 0)
+    return place, (1 / (len(likely) * (likely[place] - before))).float()
+
+
+def as_input(wide: np.ndarray, hr: np.ndarray, factor: int):
+    """Input, label and bicubic image, (H, W, c), from a pair."""
+    wide, hr = np.atleast_3d(wide), np.atleast_3d(hr)
     if factor == 1:
-        return (given := _blocks(wide, 1)), label, given, wide.shape[:2]
-    lr = imresize(hr, 1 / factor).astype(np.float32)
-    return _blocks(lr, 1), label, _blocks(wide, factor), lr.shape[:2]
+        return wide, hr, wide
+    return imresize(hr, 1 / factor).astype(np.float32), hr, wide
 
 
-def _blocks(image: np.ndarray, f: int) -> np.ndarray:
-    """(H, W) or (H, W, c) ↦ (H·W, c): f × f blocks, each in turn by rows."""
-    height, width = image.shape[:2]
-    blocks = image.reshape(height // f, f, width // f, f, -1)
-    return blocks.swapaxes(1, 2).reshape(height * width, -1)
+@cache
+def _symmetries(size: int) -> np.ndarray:
+    """(8, size²): the pixels of a square in the order of its turns and flips."""
+    square = np.arange(size**2).reshape(size, size)
+    turned = [np.rot90(square, k) for k in range(4)]
+    return np.stack([*turned, *(t[:, ::-1] for t in turned)]).reshape(8, -1)
 
 
-def _symmetries(size: int) -> torch.Tensor:
-    """Row and column of each pixel in the 8 turns and flips of a square."""
-    pixels = torch.arange(size)
-    square = torch.stack(torch.meshgrid(pixels, pixels, indexing="ij"), dim=-1)
-    turned = [torch.rot90(square, k) for k in range(4)]
-    return torch.stack([*turned, *(t.flip(1) for t in turned)])
+def _turn(squares: np.ndarray, symmetry) -> np.ndarray:
+    """(B, s, s, c), each square in its symmetry."""
+    count, size, _, channels = squares.shape
+    pixels = _symmetries(size)[symmetry]
+    flat = squares.reshape(count, -1, channels)
+    return flat[np.arange(count)[:, None], pixels].reshape(squares.shape)
 
 
 # Data augmentation -----------------------------------------------------------

@@ -319,10 +319,10 @@ class _Loop:
             desc=f"{c.arch} x{c.scale}", mininterval=0.5,
         ) as bar:  # fmt: skip
             while True:
-                done = state.step == c.steps
-                if done or state.step % LOOK_EVERY == 0:
+                done, due = state.step == c.steps, self._validation_is_due()
+                if done or due or state.step % LOOK_EVERY == 0:
                     self._look(loss)
-                if self.rank == 0 and self._validation_is_due():
+                if due and self.rank == 0:
                     self._validate(bar)
                 late = time.monotonic() - saved > SAVE_EVERY_S
                 if self.save and (self.stopped or late and not done):
@@ -355,9 +355,8 @@ class _Loop:
         try:
             loss = threads(gradients)
         except (RuntimeError, MemoryError) as error:
-            if self.stopped:  # another process stopped first
-                raise KeyboardInterrupt from None
-            if "memory" in str(error) or isinstance(error, MemoryError):
+            full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+            if full or "allocate memory" in str(error):
                 raise TrainingError(
                     f"a mini-batch of {c.batch} sub-images of {c.size}×{c.size} pixels "
                     "doesn't fit in memory; take a smaller batch"
