@@ -70,3 +70,18 @@ def school(tmp_path, monkeypatch):
     for name in photographs:
         images.write(here / f"{name}.png", photographs[name][100:180, 100:190])
     return here
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """Crops of photographs; the first and the eleventh will be held out."""
+    photographs = datasets.load("demo-train")
+    return {k: photographs[k][80:260, 100:300] for k in photographs}
+
+
+@pytest.fixture
+def embedded_only(monkeypatch, tmp_path_factory):
+    """As on a machine that has no data and no network."""
+    monkeypatch.delenv("SRCNN_DATA", raising=False)
+    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("SRCNN_OFFLINE", "1")

@@ -11,14 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import (  # noqa: F401
-    MUON,
-    TINY,
-    embedded_only,
-    pictures,
-    train,
-    weights,
-)
+from test_training import MUON, TINY, train, weights
 
 from srcnn_lib import runs, training
 from srcnn_lib.training import PRESETS, TrainingError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_training import TINY, embedded_only, seeded, train, weights  # noqa: F401
+from test_training import TINY, train, weights
 
 from srcnn_lib import datasets, streams, training
 from srcnn_lib.protocol import pair
@@ -197,8 +197,9 @@ def start(processes, tmp_path, school, recipe, out, large=False):
     several = ["-m", "torch.distributed.run", "--standalone"]
     command = [sys.executable, *several * (processes > 1)]
     command += [f"--nproc_per_node={processes}"] * (processes > 1)
+    options = [out, school, json.dumps(recipe), str(large)]
     return subprocess.run(
-        [*command, tmp_path / "program.py", out, school, json.dumps(recipe), str(large)],
+        [*command, tmp_path / "program.py", *options],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -48,21 +48,6 @@ needs = {
 }
 
 
-@pytest.fixture(scope="module")
-def pictures():
-    """Crops of photographs; the first and the eleventh will be held out."""
-    photographs = datasets.load("demo-train")
-    return {k: photographs[k][80:260, 100:300] for k in photographs}
-
-
-@pytest.fixture
-def embedded_only(monkeypatch, tmp_path_factory):
-    """As on a machine that has no data and no network."""
-    monkeypatch.delenv("SRCNN_DATA", raising=False)
-    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("SRCNN_OFFLINE", "1")
-
-
 def train(config, pictures, **more):
     return training.train(config, pictures, device="cpu", progress=False, **more)
 
