@@ -179,8 +179,10 @@ class TrainingData:
                 "that fit in memory; give fewer"
             )
         if not self.large:
-            images = dict(self._usable(images, c))
+            images = self._usable(images, c.size, c.scale)
         training, validation, origin = split(images)
+        if self.large:
+            validation = self._usable(validation, 1, c.scale)
         for name in training:
             if self.large:
                 size = os.stat(training.paths[name]).st_size
@@ -203,12 +205,16 @@ class TrainingData:
             held = SubImages(shown, c.scale, c.size, network.border, c.stride, **more)
             self.batches = lambda first, part: held
 
-    def _usable(self, images, c):
+    def _usable(self, images: Mapping, size: int, scale: int) -> dict:
+        """Those that training can use."""
+        found, skipped = {}, {}
         for name in images:
             try:
-                yield name, usable(images[name], c.size, c.scale)
-            except ValueError as error:
-                self.skipped[name] = " ".join(str(error).split())
-        if len(self.skipped) == len(images):
-            name, reason = next(iter(self.skipped.items()))
+                found[name] = usable(images[name], size, scale)
+            except Exception as error:  # whatever is wrong with a file
+                skipped[name] = " ".join(str(error).split())
+        self.skipped |= skipped
+        if images and not found:
+            name, reason = next(iter(skipped.items()))
             raise TrainingError(f"{name}: {reason}; there is no other picture to use")
+        return found
