@@ -94,15 +94,14 @@ class Stream(Windows):
     count, steps : sub-images of a mini-batch, and number of mini-batches.
     first : the step with which it begins.
     part : the share of each mini-batch that this process takes.
-
-    Attributes
-    ----------
-    skipped : name → reason of the pictures that could not be used.
+    skipped : name → reason; pictures that can't be used are added.
     """
 
-    def __init__(self, crops, border, stride, device, *, count, steps, first, part):
+    def __init__(
+        self, crops, border, stride, device, *, count, steps, first, part, skipped
+    ):
         super().__init__(crops.size, border, stride, device, 1)
-        self.count, self.skipped = count, {}
+        self.count, self.skipped = count, skipped
         slots = count * -(-POOL // count)
         self.pictures, self.likely = [None] * slots, [None] * slots
         self.mine = {s for s in range(slots) if s % count in range(count)[part]}
@@ -170,7 +169,7 @@ class TrainingData:
     """
 
     def __init__(self, images, config, network, device):
-        c, self.skipped, self.stream = config, {}, None
+        c, self.skipped = config, {}
         digest = hashlib.sha256()
         self.large = is_large(images, COLOURS[c.colour], c.augment)
         if self.large and (c.augment or network.factor > 1):
@@ -199,6 +198,7 @@ class TrainingData:
             self.batches = lambda first, part: Stream(
                 crops, network.border, c.stride, device,
                 count=c.batch, steps=c.steps, first=first, part=part,
+                skipped=self.skipped,
             )  # fmt: skip
         else:
             shown = copies(training.values(), c.augment, c.seed)

