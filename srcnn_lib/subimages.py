@@ -297,7 +297,6 @@ def split(images: Mapping[str, np.ndarray]):
     training, validation : name → picture.
     origin : where the validation pictures are from, in words.
     """
-    names = list(images)
     if datasets.available("BSDS500-val"):
         found = datasets.load("BSDS500-val")
         if isinstance(images, datasets.Dataset):  # a copy of a file has its size
@@ -307,18 +306,24 @@ def split(images: Mapping[str, np.ndarray]):
             known = {image.tobytes() for image in images.values()}
             kept = [k for k, image in found.items() if image.tobytes() not in known]
         if kept:
-            return images, {name: found[name] for name in kept}, "BSDS500 val"
+            return images, _part(found, kept), "BSDS500 val"
+    names = list(images)
     if len(names) < 2:
         raise TrainingError("training needs at least two pictures")
     held_out = names[:: max(10, -(-len(names) // 100))]
-    validation = {name: images[name] for name in held_out}
-    training = [name for name in names if name not in validation]
+    rest = _part(images, [name for name in names if name not in held_out])
     origin = f"{len(held_out)} held-out training pictures"
-    if isinstance(images, datasets.Dataset):
-        paths = {name: images.paths[name] for name in training}
-        about = {"origin": images.origin, "licence": images.licence}
-        return datasets.Dataset(images.name, paths, **about), validation, origin
-    return {name: images[name] for name in training}, validation, origin
+    return rest, _part(images, held_out), origin
+
+
+def _part(images: Mapping, names: list[str]) -> Mapping:
+    """Some of the pictures; those of a data set are still to be read."""
+    if not isinstance(images, datasets.Dataset):
+        return {name: images[name] for name in names}
+    paths = {name: images.paths[name] for name in names}
+    return datasets.Dataset(
+        images.name, paths, origin=images.origin, licence=images.licence
+    )
 
 
 class Validation:

@@ -219,7 +219,7 @@ def test_two_processes_train_as_one(school, tmp_path, large):
         kept.append(training.checkpoints.load(str(out / f"{NAME}.safetensors")))
         card = json.loads((out / f"{NAME}.json").read_text("utf-8"))
         assert card["processes"] == count
-        assert set(card["skipped"]) >= {"a/text"}
+        assert card["skipped"] and set(card["skipped"]) <= set(BAD)
     assert torch.allclose(*map(weights, kept), atol=1e-5)
 
 
