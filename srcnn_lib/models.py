@@ -16,16 +16,15 @@ INITIALISATIONS = ("paper", "default", "identity")
 
 
 class Architecture(NamedTuple):
-    """Filter sizes f1, f2, f3; numbers of filters n1, n2; channels c.
+    """What fixes a network's layers.
 
     Parameters
     ----------
-    f : odd numbers of pixels, one a layer; the paper's are (9, 1, 5), (9, 3, 5) and
-        (9, 5, 5).
-    n : numbers of filters, one fewer than there are layers.
+    f : filter sizes in pixels, odd, one a layer; also (9, 3, 5) and (9, 5, 5) in the
+        paper.
+    n : numbers of filters, of all layers but the last.
     channels : of the input and the output; 1 for luma.
-    residual : whether the layers give what is to be added to the input, rather than the
-        whole image.
+    residual : whether the layers give what is to be added to the input.
     """
 
     f: tuple[int, ...] = (9, 1, 5)
@@ -35,11 +34,9 @@ class Architecture(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> "Architecture":
-        """``"9-1-5"``, or ``"9-1-5_128-64"`` for other numbers of filters.
+        """From ``9-1-5``, or ``9-1-5_128-64`` for other numbers of filters.
 
-        Raises
-        ------
-        ValueError : when the name is not of this form.
+        ValueError for a name that is not of this form.
         """
         match = re.fullmatch(r"(\d+(?:-\d+)+)(?:_(\d+(?:-\d+)*))?", name)
         if match is None:
@@ -79,28 +76,20 @@ class Architecture(NamedTuple):
 
 
 class Network(Protocol):
-    """What `training.train` asks of a network, besides being an nn.Module.
+    """What `training.train` asks of a network, besides being an nn.Module."""
 
-    Attributes
-    ----------
-    name : of the network, in files and on cards.
-    factor : how much larger than its input its output is: 1 for a network that reads
-        the bicubic image, the scale for one that reads the LR image.
-    border : pixels of the output that it loses on each side without padding; a
-        multiple of `factor`.
-    convs : its convolutions in order.  Muon updates all but the last.
-    """
-
+    #: For files and cards.
     name: str
+    #: 1 if it reads the bicubic image, the scale if it reads the LR image.
     factor: int
+    #: Pixels of the output that it loses on each side without padding; a multiple of
+    #: `factor`.
     border: int
+    #: In order.  Muon updates all but the last.
     convs: nn.ModuleList
 
     def __call__(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
-        """(B, 1, h, w) → (B, 1, h·factor, w·factor); both in 0…1.
-
-        With ``"valid"`` the output is `border` pixels smaller on each side.
-        """
+        """(B, 1, h, w) → (B, 1, h·factor, w·factor), 0…1; see `SRCNN.forward`."""
 
 
 class SRCNN(nn.Module):
@@ -143,10 +132,10 @@ class SRCNN(nn.Module):
         Parameters
         ----------
         y : (B, channels, H, W), in 0…1.
-        padding : ``"same"`` repeats the edge pixels before every layer, as the authors'
-            test code does; the output is as large as the input.  ``"valid"`` pads
-            nothing, as in their training; the output is `border` pixels smaller on
-            each side.  ValueError for another.
+        padding : ``same`` repeats the edge pixels before every layer, as the authors'
+            test code does; the output is as large as the input.  ``valid`` pads
+            nothing, as in their training; the output loses `border` pixels on each
+            side.  ValueError for another.
 
         Returns
         -------
@@ -184,19 +173,15 @@ def initialise(model: SRCNN, how: str = "identity", generator=None) -> SRCNN:
 
     Parameters
     ----------
-    how : ``"paper"``: Gaussian of σ = 0.001, biases zero (TPAMI section 3.3);
-        ``"default"``: PyTorch's own (uniform within ±1/√fan-in);
-        ``"identity"``: one filter of each layer passes the input on and the last layer
-        reads only that one, so that the network starts as bicubic interpolation, which
-        its input already is.  The other filters are as default, but sum to zero: they
-        respond to detail, not to brightness, which would leave many of them dead.  The
-        last layer of a residual network starts with zeros.
+    how : ``paper``: Gaussian of σ = 0.001, biases zero (TPAMI section 3.3);
+        ``default``: PyTorch's own (uniform within ±1/√fan-in);
+        ``identity``: one filter of each layer passes the input on and the last layer
+        reads only that one, so that the network starts as the bicubic image that it is
+        given.  The other filters are as default, but sum to zero: they respond to
+        detail, not to brightness, which would leave many of them dead.  The last layer
+        of a residual network starts with zeros.
+        ValueError for another, or if more channels than filters should pass.
     generator : a torch.Generator, for reproducible weights.
-
-    Raises
-    ------
-    ValueError : for another `how`, and for an identity through fewer filters than there
-        are channels.
     """
     if how not in INITIALISATIONS:
         raise ValueError(f"init must be paper, default or identity, not {how!r}")

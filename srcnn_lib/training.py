@@ -20,14 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from . import checkpoints
-from .models import (
-    INITIALISATIONS,
-    SRCNN,
-    Network,
-    choose_device,
-    describe,
-    initialise,
-)
+from .models import INITIALISATIONS, SRCNN, Network, choose_device, describe, initialise
 from .muon import Muon, revive
 from .recipes import PRESETS, Config, same, usual_learning_rate
 from .runs import RunFiles, circumstances
@@ -62,19 +55,12 @@ class Run:
 
 
 def train(
-    config: Config,
-    images: Mapping[str, np.ndarray],
-    *,
-    network: Network | None = None,
-    device: str = "auto",
-    out: str | Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    threads: int | None = None,
-    progress: bool = True,
+    config: Config, images: Mapping[str, np.ndarray], *, network: Network | None = None,
+    device: str = "auto", out: str | Path | None = None, resume: bool = False,
+    overwrite: bool = False, threads: int | None = None, progress: bool = True,
     name: str = "given pictures",
     on_validate: Callable[[dict, Network], None] | None = None,
-) -> Run:
+) -> Run:  # fmt: skip
     """Train a network; under ``torchrun`` several processes train as one.
 
     Parameters
