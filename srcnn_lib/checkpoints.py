@@ -5,7 +5,6 @@ were made.  Neither format can execute anything.
 """
 
 import datetime
-import errno
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from . import datasets
+from .files import write_atomically
 from .models import SRCNN, Architecture
 
 #: The authors' models: name → folder in ``srcnn-official``, and its scales.
@@ -200,47 +200,6 @@ def write_tensors(
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path.with_suffix(".json"), text.encode())
     return path
-
-
-def write_atomically(
-    path: Path, blob: bytes, previous: Path | None = None
-) -> None:
-    """Write to a temporary name, force it to disk, then rename it.
-
-    Parameters
-    ----------
-    previous : where what was there before is kept.
-
-    Raises
-    ------
-    OSError : in one line, when it can't; what was there before is kept.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(blob)
-                file.flush()
-                _force_to_disk(file)
-            if previous is not None and path.exists():
-                os.replace(path, previous)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as e:
-        reason = e.strerror
-        if not path.parent.is_dir():
-            reason = f"{path.parent} is not a folder"
-        raise OSError(f"{path}: can't be written ({reason})") from None
-
-
-def _force_to_disk(file) -> None:
-    try:
-        os.fsync(file.fileno())
-    except OSError as e:  # some mounted drives offer no such thing
-        if e.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
-            raise
 
 
 def _load_mat(path: Path) -> SRCNN:
