@@ -1,138 +1,92 @@
 """Read and write pictures; luma and colour spaces; mod-crop and patches."""
 
+import io
 import os
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .files import write_atomically
 
 #: ITU-R BT.601 in studio range, for R, G, B in 0…1: Y 16…235, Cb Cr 16…240.
 RGB_TO_YCBCR = np.array(
-    [
-        [65.481, 128.553, 24.966],
-        [-37.797, -74.203, 112.0],
-        [112.0, -93.786, -18.214],
-    ]
+    [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]
 )
 YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
-#: Y of black and of white.
-BLACK, WHITE = 16.0, 235.0
+BLACK, WHITE = 16.0, 235.0  # their Y
 #: MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix.
 RGB_TO_GRAY = np.array([0.298936021293776, 0.587043074451121, 0.114020904255103])
-
 #: What `planes` makes of a picture, and how many planes.
 COLOURS = {"y": 1, "ycbcr": 3, "rgb": 3}
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+PathLike = str | os.PathLike
 
 
 class ImageError(ValueError):
     """A picture that can't be read or written; the message names the file."""
 
 
-def read(path: str | os.PathLike) -> np.ndarray:
+def read(path: PathLike) -> np.ndarray:
     """Read a picture as it should be seen: EXIF rotation is applied.
 
-    Returns
-    -------
-    Array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or uint16
-    0…65535 for 16-bit grey and 16-bit TIFF.  Palettes become RGB or RGBA;
-    16-bit colour PNG is read as 8 bits, all that Pillow offers.
-
-    Raises
-    ------
-    ImageError : when there is no such file or it is not a picture.
+    Returns an array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or
+    uint16 0…65535 for 16-bit grey and 16-bit TIFF.  Palettes become RGB or RGBA; Pillow
+    reads 16-bit colour PNG as 8 bits.  Raises `ImageError`.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"{path}: is a folder; give one picture")
-    if not path.exists():
-        raise ImageError(f"{path}: no such file")
     try:
+        if os.path.isdir(path):
+            raise ImageError("is a folder; give one picture")
         with Image.open(path) as opened:
-            if opened.format == "TIFF" and 16 in opened.tag_v2.get(_BITS, ()):
-                return _read_deep_tiff(path, opened.tag_v2)
-            image = ImageOps.exif_transpose(opened)
-            image.load()
-    except ImageError:
-        raise
+            if opened.format == "TIFF" and 16 in opened.tag_v2.get(258, ()):
+                return _read_deep_tiff(path)
+            return _to_array(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError:
-        raise ImageError(
-            f"{path}: not a picture that can be read; "
-            f"give {', '.join(SUFFIXES)}"
-        ) from None
-    except PermissionError:
-        raise ImageError(f"{path}: no permission to read it") from None
+        reason = f"not a picture that can be read; give {', '.join(SUFFIXES)}"
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as e:
+        reason = e.strerror.lower()  # no such file or directory, …
     except Image.DecompressionBombError:
-        raise ImageError(
-            f"{path}: more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the "
-            "most that can be read; cut it into parts"
-        ) from None
-    except (OSError, SyntaxError, ValueError) as e:
-        raise ImageError(f"{path}: the picture is damaged ({e})") from None
-    return _to_array(image, path)
-
-
-def _to_array(image: Image.Image, path: Path) -> np.ndarray:
-    mode = image.mode
-    if mode.startswith("I"):  # 16-bit grey; "I" may be 32 bits wide
-        array = np.asarray(image)
-        if array.min() < 0 or array.max() > 65535:
-            raise ImageError(f"{path}: 32-bit grey; save it with 8 or 16 bits")
-        return array.astype(np.uint16)
-    if mode == "F":
-        raise ImageError(f"{path}: float pixels; save it with 8 or 16 bits")
-    if mode in ("1", "L"):
-        return np.array(image.convert("L"))
-    if mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info:
-        return np.array(image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
-
-
-#: TIFF's tags: bits of a channel, whether 0 is white or black, and EXIF's
-#: orientation.
-_BITS, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
-#: Orientation → the picture as it should be seen; 1 is upright.
-_UPRIGHT = {
-    2: lambda stored: stored[:, ::-1],
-    3: lambda stored: stored[::-1, ::-1],
-    4: lambda stored: stored[::-1],
-    5: lambda stored: stored.swapaxes(0, 1),
-    6: lambda stored: stored[::-1].swapaxes(0, 1),
-    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
-    8: lambda stored: stored.swapaxes(0, 1)[::-1],
-}
-
-
-def _read_deep_tiff(path: Path, tags: Mapping[int, object]) -> np.ndarray:
-    """16-bit TIFF, of which Pillow would give the upper 8 bits only."""
-    from skimage.io import imread
-
-    try:
-        array = imread(path)
+        reason = f"more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels; cut it into parts"
+    except (ImageError, MemoryError) as e:
+        reason = str(e) or "does not fit into memory"
     except Exception as e:  # tifffile raises many kinds
-        raise ImageError(f"{path}: the picture is damaged ({e})") from None
-    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
-        raise ImageError(f"{path}: not one grey, RGB or RGBA picture")
-    if tags.get(_PHOTOMETRIC) == 0:  # white
-        array = np.iinfo(array.dtype).max - array
-    upright = _UPRIGHT.get(tags.get(_ORIENTATION), np.asarray)
-    return np.ascontiguousarray(upright(array))
+        reason = f"the picture is damaged ({e})"
+    raise ImageError(f"{path}: {reason}")
 
 
-def colour_profile(path: str | os.PathLike, image: np.ndarray) -> bytes | None:
-    """The ICC profile in a picture's file, or None.
+def _to_array(image: Image.Image) -> np.ndarray:
+    """Pixels of any of Pillow's modes as grey, RGB or RGBA."""
+    if image.mode[0] in "IF":  # 16-bit grey, or 32 bits a pixel
+        array = np.asarray(image)
+        if image.mode == "F" or array.min() < 0 or array.max() > 65535:
+            raise ImageError("32 bits a pixel; save it with 8 or 16 bits")
+        return array.astype(np.uint16)
+    if image.has_transparency_data:
+        return np.array(image.convert("RGBA"))
+    return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
-    It says which colours the numbers stand for; phones write one for a wider
-    range than sRGB.
 
-    Parameters
-    ----------
-    image : what `read` gave; a profile for other channels, such as CMYK's,
-        does not describe it and is left out.
-    """
+def _read_deep_tiff(path: PathLike) -> np.ndarray:
+    """16-bit TIFF, of which Pillow would give the upper 8 bits only."""
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        is_one = file.series[0].size == page.size and page.samplesperpixel in (1, 3, 4)
+        # Photometric: 0 where 0 is white, 1 where 0 is black, 2 for RGB.
+        if not is_one or page.photometric > 2 or page.dtype != np.uint16:
+            raise ImageError("not one grey, RGB or RGBA picture of whole numbers")
+        array, turn = page.asarray(), page.tags.valueof(274, default=1)  # EXIF's
+    if page.axes == "SYX":  # plane after plane
+        array = np.moveaxis(array, 0, -1)
+    if page.photometric == 0:
+        array = 65535 - array
+    array = array[:: -1 if turn in (3, 4, 6, 7) else 1]
+    array = array[:, :: -1 if turn in (2, 3, 7, 8) else 1]
+    return np.ascontiguousarray(array.swapaxes(0, 1) if turn >= 5 else array)
+
+
+def colour_profile(path: PathLike, image: np.ndarray) -> bytes | None:
+    """The ICC profile in a file; None if for other channels (CMYK) than `read` gave."""
     with Image.open(path) as opened:
         profile = opened.info.get("icc_profile") or b""
     channels = b"GRAY" if image.ndim == 2 else b"RGB "
@@ -140,100 +94,54 @@ def colour_profile(path: str | os.PathLike, image: np.ndarray) -> bytes | None:
     return profile if profile[16:20] == channels else None
 
 
-def write(
-    path: str | os.PathLike, image: np.ndarray, profile: bytes | None = None
-) -> None:
-    """Write a picture under a temporary name, then rename it into place.
+def write(path: PathLike, image: np.ndarray, profile: bytes | None = None) -> None:
+    """Write a picture, whole or not at all; raises `ImageError`.
 
     Parameters
     ----------
-    path : the suffix gives the format, one of `SUFFIXES`.
-    image : uint8 array (H, W), (H, W, 3) or (H, W, 4); or uint16, grey in
-        PNG and TIFF, colour in TIFF only.
+    path : it ends in one of `SUFFIXES`, which gives the format.
+    image : (H, W), (H, W, 3) or (H, W, 4); uint8, or uint16, in colour for TIFF only.
     profile : an ICC profile (`colour_profile`); a BMP is written without.
-
-    Raises
-    ------
-    ImageError : for a format that can't hold the picture or a target that
-        can't be written.  Nothing is left behind.
     """
-    path = Path(path)
     check_target(path, image)
-    suffix = path.suffix.lower()
-    temporary = ""
+    suffix, blob = Path(path).suffix.lower(), io.BytesIO()
     try:
-        handle, temporary = tempfile.mkstemp(suffix=suffix, dir=path.parent)
-        os.close(handle)
-        if image.dtype == np.uint16 and image.ndim == 3:
-            from tifffile import imwrite
-
-            imwrite(temporary, image, photometric="rgb", iccprofile=profile)
+        if suffix in (".tif", ".tiff"):
+            kind = "rgb" if image.ndim == 3 else "minisblack"
+            tifffile.imwrite(blob, image, photometric=kind, iccprofile=profile)
         else:
-            more = {"icc_profile": profile} if profile else {}
-            more |= _QUALITY.get(suffix, {})
-            Image.fromarray(image).save(temporary, **more)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except (OSError, ValueError) as e:
-        reason = getattr(e, "strerror", None) or e
-        raise ImageError(f"{path}: can't be written ({reason})") from None
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+            kind = Image.registered_extensions()[suffix]
+            Image.fromarray(image).save(blob, kind, icc_profile=profile, quality=95)
+        write_atomically(Path(path), blob.getbuffer())
+    except (ValueError, OSError) as e:
+        raise ImageError(f"{path}: {str(e).removeprefix(f'{path}: ')}") from None
 
 
-_QUALITY = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
-#: Pixels on a side of a JPEG (libjpeg's JPEG_MAX_DIMENSION).
-_JPEG_SIDE = 65_500
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def check_target(
-    path: str | os.PathLike, image: np.ndarray, scale: int = 1
-) -> None:
-    """Raise `ImageError` when `write` could not write such a picture there.
-
-    `scale`: how many times larger than `image` it will be.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ImageError(
-            f"{path}: can't tell the format; end it in {', '.join(SUFFIXES)}"
-        )
-    if path.is_dir():
-        raise ImageError(f"{path}: is a folder; give a file name")
-    folder = path.parent
-    if not folder.is_dir():
-        raise ImageError(f"{path}: there is no folder {folder}")
-    if not os.access(folder, os.W_OK) or (
-        path.exists() and not os.access(path, os.W_OK)
-    ):
-        raise ImageError(f"{path}: no permission to write there")
-    if suffix in _QUALITY and max(image.shape[:2]) * scale > _JPEG_SIDE:
-        raise ImageError(
-            f"{path}: a JPEG has at most {_JPEG_SIDE:,} pixels on a side; "
-            "give .png or .tif"
-        )
-    tiff = suffix in (".tif", ".tiff")
-    if image.ndim == 3 and image.shape[2] == 4 and not (
-        tiff or suffix == ".png"
-    ):
-        raise ImageError(
-            f"{path}: {suffix} has no transparency; give .png or .tif"
-        )
-    if image.dtype == np.uint16:
-        if not (tiff or suffix == ".png"):
-            raise ImageError(
-                f"{path}: {suffix} holds 8 bits; give .png or .tif"
-            )
-        if image.ndim == 3 and not tiff:
-            raise ImageError(f"{path}: 16-bit colour needs .tif")
+def check_target(path: PathLike, image: np.ndarray, scale: int = 1) -> None:
+    """Raise `ImageError` when a picture `scale` times as large can't be written."""
+    suffix, target = Path(path).suffix.lower(), Path(os.path.realpath(path))
+    is_jpeg, is_plain = suffix in (".jpg", ".jpeg"), suffix in (".jpg", ".jpeg", ".bmp")
+    is_deep, channels = image.dtype == np.uint16, (image.shape + (1,))[2]
+    # A device or a FIFO is written into, so its folder stays as it is.
+    is_node = target.exists() and not target.is_file()
+    changed = [p for p in (target, target.parent) if p.exists()][: 1 if is_node else 2]
+    faults = {
+        f"can't tell the format; end it in {', '.join(SUFFIXES)}": (
+            suffix not in SUFFIXES
+        ),
+        "is a folder; give a file name": target.is_dir(),
+        f"there is no folder {target.parent}": not target.parent.is_dir(),
+        "no permission to write there": not all(os.access(p, os.W_OK) for p in changed),
+        "a JPEG has at most 65,500 pixels on a side; give .png or .tif": (
+            is_jpeg and max(image.shape[:2]) * scale > 65_500
+        ),
+        f"{suffix} has no transparency; give .png or .tif": is_plain and channels == 4,
+        f"{suffix} holds 8 bits; give .png or .tif": is_plain and is_deep,
+        "16-bit colour needs .tif": suffix == ".png" and is_deep and channels > 1,
+    }
+    for fault in faults:
+        if faults[fault]:
+            raise ImageError(f"{path}: {fault}")
 
 
 def rgb_to_ycbcr(rgb_01: np.ndarray) -> np.ndarray:
@@ -246,8 +154,7 @@ def rgb_to_ycbcr(rgb_01: np.ndarray) -> np.ndarray:
 
 def ycbcr_to_rgb(ycbcr_255: np.ndarray) -> np.ndarray:
     """The inverse of `rgb_to_ycbcr`; the result may leave 0…1."""
-    inverse = np.linalg.inv(RGB_TO_YCBCR)
-    return (np.asarray(ycbcr_255) - YCBCR_OFFSET) @ inverse.T
+    return (np.asarray(ycbcr_255) - YCBCR_OFFSET) @ np.linalg.inv(RGB_TO_YCBCR).T
 
 
 def to_uint8(values_255: np.ndarray) -> np.ndarray:
@@ -256,67 +163,43 @@ def to_uint8(values_255: np.ndarray) -> np.ndarray:
 
 
 def luma(image: np.ndarray, kind: str = "y") -> np.ndarray:
-    """The luma that is measured, uint8 (H, W).
-
-    Parameters
-    ----------
-    image : uint8, (H, W), (H, W, 3) or (H, W, 4; alpha is ignored).  A grey
-        picture is its own luma, whichever the kind.
-    kind : ``"y"``: BT.601 studio range 16…235, the paper's on Set5 and Set14
-        (MATLAB ``rgb2ycbcr``); ``"gray"``: full range (MATLAB ``rgb2gray``),
-        the paper's on BSD200.
-
-    Raises
-    ------
-    ValueError : for another kind or another shape.
-    """
-    image = np.asarray(image)
-    if image.dtype != np.uint8:
-        raise ValueError(
-            f"luma is defined on uint8, not {image.dtype}; save it with 8 bits"
-        )
-    if image.ndim == 2:
-        return image
-    if image.ndim != 3 or image.shape[2] not in (3, 4):
-        raise ValueError(f"image must be grey or RGB, not {image.shape}")
-    rgb = image[..., :3]
-    if kind == "y":
-        return to_uint8(rgb_to_ycbcr(rgb / 255.0)[..., 0])
-    if kind == "gray":
-        return to_uint8(rgb @ RGB_TO_GRAY)
-    raise ValueError(f"luma must be y or gray, not {kind!r}")
-
-
-def planes(image: np.ndarray, colour: str = "y") -> np.ndarray:
-    """What a network works on: the luma alone, or three planes.
+    """The luma that is measured, uint8 (H, W); a grey picture is its own luma.
 
     Parameters
     ----------
     image : uint8, (H, W), (H, W, 3) or (H, W, 4; alpha is ignored).
-    colour : ``"y"``: `luma`; ``"ycbcr"``: luma and chroma, rounded;
-        ``"rgb"``: as it is.  A grey picture has three equal planes in RGB.
-
-    Returns
-    -------
-    uint8, (H, W) for ``"y"`` and (H, W, 3) for the others.
-
-    Raises
-    ------
-    ValueError : for another colour or shape.
+    kind : "y": BT.601 studio range 16…235, the paper's on Set5 and Set14 (MATLAB
+        `rgb2ycbcr`); "gray": full range (MATLAB `rgb2gray`), the paper's on BSD200.
     """
-    if colour == "y":
-        return luma(image)
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise ValueError(f"luma is defined on uint8, not {image.dtype}; use 8 bits")
+    if image.ndim == 2:
+        return image
+    if kind not in ("y", "gray"):
+        raise ValueError(f"luma must be y or gray, not {kind!r}")
+    rgb = planes(image, "rgb")
+    y = rgb_to_ycbcr(rgb / 255.0)[..., 0] if kind == "y" else rgb @ RGB_TO_GRAY
+    return to_uint8(y)
+
+
+def planes(image: np.ndarray, colour: str = "y") -> np.ndarray:
+    """What a network works on: `luma` (H, W), or three planes (H, W, 3), uint8.
+
+    Parameters
+    ----------
+    image : uint8, (H, W), (H, W, 3) or (H, W, 4; alpha is ignored).
+    colour : "y", "ycbcr" (rounded) or "rgb"; grey has three equal planes in RGB.
+    """
     if colour not in COLOURS:
         raise ValueError(f"colour must be y, ycbcr or rgb, not {colour!r}")
-    image = np.asarray(image)
-    if image.ndim == 2:
-        image = np.dstack([image] * 3)
-    if image.ndim != 3 or image.shape[2] not in (3, 4):
-        raise ValueError(f"image must be grey or RGB, not {image.shape}")
-    rgb = image[..., :3]
-    if colour == "rgb":
-        return rgb
-    return to_uint8(rgb_to_ycbcr(rgb / 255.0))
+    if colour == "y":
+        return luma(image)
+    rgb = np.dstack([image] * 3) if np.ndim(image) == 2 else np.asarray(image)
+    if rgb.ndim != 3 or rgb.shape[2] not in (3, 4):
+        raise ValueError(f"image must be grey or RGB, not {rgb.shape}")
+    rgb = rgb[..., :3]
+    return rgb if colour == "rgb" else to_uint8(rgb_to_ycbcr(rgb / 255.0))
 
 
 def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
@@ -326,17 +209,10 @@ def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def patches(image: np.ndarray, size: int, stride: int = 1) -> np.ndarray:
-    """All square windows of a picture, row by row.
+    """All square windows of a picture (H, W), row by row; nothing is copied.
 
-    Parameters
-    ----------
-    image : array (H, W).
-    size, stride : of the windows, in pixels.
-
-    Returns
-    -------
-    View, shape (rows, columns, size, size): window [i, j] begins at pixel
-    (i·stride, j·stride).  Nothing is copied.
+    Returns a view, shape (rows, columns, size, size): window [i, j] begins at pixel
+    (i·stride, j·stride).
     """
     windows = np.lib.stride_tricks.sliding_window_view(image, (size, size))
     return windows[::stride, ::stride]
