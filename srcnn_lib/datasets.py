@@ -1,18 +1,14 @@
 """Names → pictures: find, download, check; with an embedded default.
 
-A set is looked for in `$SRCNN_DATA`, then in the cache, then it is downloaded
-into the cache; both folders are laid out alike (`Set5/`, `BSDS500/test/`, …).
-The sets `demo-train` and `demo-test` need neither: they are photographs that
-installed packages carry.  All that is known about a set (files, sha256,
-addresses, licence) stands in `data/registry.json`.
+A set is looked for in `$SRCNN_DATA`, then in the cache, then it is downloaded into the
+cache; both folders are laid out alike (`Set5/`, `BSDS500/test/`, …).  Installed packages
+carry the sets `demo-train` and `demo-test`.  All that is known about a set (files,
+sha256, addresses, licence) stands in `data/registry.json`.
 
-Environment
------------
 SRCNN_DATA : folder that holds the sets; it is only read.
 SRCNN_CACHE : where downloads go, in place of the user's cache folder.
 SRCNN_OFFLINE : "1" forbids all downloads but `fetch`.
-SRCNN_MIRROR : address of another server, such as a classroom's, that holds
-    the same folders; it is asked first.
+SRCNN_MIRROR : address of a server that holds the same folders; it is asked first.
 """
 
 import functools
@@ -20,13 +16,11 @@ import html
 import importlib.util
 import json
 import os
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -36,13 +30,11 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from srcnn_lib import images
+from . import images
 
 THREADS = 8
-ATTEMPTS = 3  # per file and address
-CONNECT_S, READ_S = 3, 5  # how long a silent server is waited for
-PROBE_S = 4  # the same for the first question, name look-up included
-PAUSE_S = 600  # no automatic download for so long after a dead network
+CONNECT_S, READ_S = 2, 5  # how long a silent server is waited for
+RETRIES = 2  # of one file at one address
 
 
 class DataError(Exception):
@@ -53,21 +45,16 @@ class NoAnswerError(DataError):
     """No address answers: the network is down, blocked or stalls."""
 
 
-# What there is ------------------------------------------------------------
-
-
 def data_folder() -> Path:
     """The project's `data/`: in the wheel, otherwise in the repository."""
-    package = Path(__file__).parent
-    installed = package / "data"
-    return installed if installed.is_dir() else package.parent / "data"
+    installed = Path(__file__).parent / "data"
+    return installed if installed.is_dir() else installed.parent.parent / "data"
 
 
 @functools.cache
 def registry() -> dict[str, dict]:
     """`data/registry.json`: name → facts about the set and its files."""
-    text = (data_folder() / "registry.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    return json.loads((data_folder() / "registry.json").read_text(encoding="utf-8"))
 
 
 def names() -> list[str]:
@@ -77,57 +64,44 @@ def names() -> list[str]:
 
 def _entry(name: str) -> dict:
     if name not in registry():
-        raise DataError(
-            f"there is no data set {name!r}; choose from {', '.join(names())}"
-        )
+        known = ", ".join(names())
+        raise DataError(f"there is no data set {name!r}; choose from {known}")
     return registry()[name]
 
 
-def _is_embedded(name: str) -> bool:
-    return "folder" not in _entry(name)
-
-
-# Pictures -----------------------------------------------------------------
-
-
+@dataclass(eq=False, repr=False)
 class Dataset(Mapping[str, np.ndarray]):
-    """Pictures by name, in sorted order; each is read when asked for.
+    """Pictures by name, in sorted order; each is read when it is asked for.
 
-    `dataset["baby"]` is a uint8 array, (H, W, 3) or (H, W), 0…255.
+    `dataset["baby"]` is as `images.read` gives it: in the sets uint8, (H, W, 3) or (H, W).
 
     Attributes
     ----------
-    name, licence : str
-    paths : dict of picture name → file.
+    paths : picture name → file.
     origin : "SRCNN_DATA", "cache", "download", "embedded" or "folder".
     showcase : name of the picture that figures show.
-    is_demo : whether these are the embedded demo photographs.
-    stands_for : the set asked for, when this one is its fallback.
-    reason : why that set could not be had.
+    stands_for, reason : the set asked for, where this is its fallback, and why.
     """
 
-    def __init__(
-        self,
-        name: str,
-        paths: Mapping[str, Path],
-        *,
-        origin: str,
-        licence: str,
-        showcase: str | None = None,
-    ) -> None:
-        self.name = name
-        self.paths = dict(sorted(paths.items()))
-        self.origin = origin
-        self.licence = licence
-        known = showcase in self.paths
-        self.showcase = showcase if known else next(iter(self.paths))
-        self.is_demo = origin == "embedded"
-        self.stands_for: str | None = None
-        self.reason: str | None = None
+    name: str
+    paths: dict[str, Path]
+    origin: str
+    licence: str
+    showcase: str | None = None
+    stands_for: str | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self.paths = dict(sorted(self.paths.items()))
+        if self.showcase not in self.paths:
+            self.showcase = next(iter(self.paths))
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether embedded demo photographs are among them."""
+        return "embedded" in self.origin
 
     def __getitem__(self, picture: str) -> np.ndarray:
-        if picture not in self.paths:
-            raise KeyError(f"{self.name} has no picture {picture!r}")
         return images.read(self.paths[picture])
 
     def __contains__(self, picture: object) -> bool:
@@ -139,33 +113,21 @@ class Dataset(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    # Mapping would compare the arrays, which has no single truth value.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
     def __repr__(self) -> str:
         return f"<{self.name}: {len(self)} pictures from {self.origin}>"
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # Mapping's compares arrays
 
 
 def load(name: str, *, fallback: str | None = None) -> Dataset:
     """Open a set of pictures, downloading it when it is not here.
 
-    Parameters
-    ----------
-    name : one of `names()`.
-    fallback : a set, such as "demo-test", to open when `name` can't be had.
-
-    Raises
-    ------
-    DataError : for an unknown name, and when the set can't be had.
+    `fallback` names the set, such as "demo-test", to open when `name` can't be had;
+    without it that is a DataError, as an unknown name is.
     """
-    if _is_embedded(name):
-        return _embedded(name)
     entry = _entry(name)
-    if not any(Path(f).suffix in images.SUFFIXES for f in entry["files"]):
-        raise DataError(
-            f"{name} holds no pictures; datasets.path({name!r}) is its folder"
-        )
+    if not any(file.endswith(images.SUFFIXES) for file in entry["files"]):
+        raise DataError(f"{name} holds no pictures; use datasets.path({name!r})")
     try:
         origin, folder = _obtain(name)
     except DataError as error:
@@ -174,93 +136,85 @@ def load(name: str, *, fallback: str | None = None) -> Dataset:
         dataset = load(fallback)
         dataset.stands_for, dataset.reason = name, str(error)
         return dataset
-    return Dataset(
-        name,
-        {_picture_name(file): folder / file for file in entry["files"]},
-        origin=origin,
-        licence=entry["licence"],
-        showcase=entry.get("showcase"),
-    )
+    paths = {_picture_name(file): folder / file for file in entry["files"]}
+    if origin == "embedded":
+        paths = _embedded(name)
+    return Dataset(name, paths, origin, entry["licence"], entry.get("showcase"))
 
 
 def _picture_name(file: str) -> str:
     """`baby_GT.bmp` → `baby`, `Set5/x2/baby.png` → `Set5/x2/baby`."""
-    return str(PurePosixPath(file).with_suffix("")).removesuffix("_GT")
+    return PurePath(file).with_suffix("").as_posix().removesuffix("_GT")
 
 
-def _embedded(name: str) -> Dataset:
-    found = _embedded_paths(name)
-    if not found:
-        raise DataError(
-            f"{name}: no installed package carries its pictures; "
-            "run `pip install scikit-image`"
-        )
-    entry = _entry(name)
-    return Dataset(
-        name,
-        found,
-        origin="embedded",
-        licence=entry["licence"],
-        showcase=entry.get("showcase"),
-    )
-
-
-def _embedded_paths(name: str) -> dict[str, Path]:
+def _embedded(name: str) -> dict[str, Path]:
     """Those pictures of an embedded set whose package is installed here.
 
-    The packages are only located, not imported: SPORCO's import is slow, and
-    `skimage.data` might download.
+    The packages are only located: SPORCO's import is slow, `skimage.data` may download.
     """
     found = {}
     for file in _entry(name)["files"]:
         package, _, inner = file.partition("/")
         spec = importlib.util.find_spec(package)
-        if spec and spec.origin:
-            path = Path(spec.origin).parent / inner
-            if path.is_file():
-                found[path.stem] = path
+        if spec and spec.origin and (path := Path(spec.origin).parent / inner).is_file():
+            found[path.stem] = path
     return found
 
 
-def from_folder(path: str | os.PathLike) -> Dataset:
-    """Open the pictures (png jpg jpeg bmp tif tiff) of a folder of one's own.
+def from_folder(path: str | os.PathLike, subfolders: bool = False) -> Dataset:
+    """Open the pictures of a folder of one's own, and of all folders in it if asked.
 
-    They come as `images.read` gives them, which may include alpha or uint16.
-
-    Raises
-    ------
-    DataError : when it is missing, not a folder, or holds no pictures.
+    They are named by their paths in it, with the suffix where two would be equal.
+    Links are followed, but no folder is entered twice; hidden files are left out.
     """
-    folder = Path(path)
-    if not folder.exists():
-        raise DataError(f"{folder}: no such folder; give one that exists")
-    if not folder.is_dir():
-        raise DataError(f"{folder}: not a folder; give the folder it is in")
-    files = [
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in images.SUFFIXES
-        and file.is_file()
-        and not file.name.startswith(".")
-    ]
+    root, entered, files = Path(path), set(), {}
+    if not root.is_dir():
+        what = "not a folder" if root.exists() else "no such folder"
+        raise DataError(f"{root}: {what}; give the folder that the pictures are in")
+    for here, inner, found in os.walk(root, followlinks=True):
+        real = os.path.realpath(here)
+        inner[:] = [f for f in sorted(inner) if subfolders and f[0] != "."]
+        if real in entered:
+            inner[:] = found = []
+        entered.add(real)
+        for file in map(Path(here).joinpath, found):
+            is_picture = file.suffix.lower() in images.SUFFIXES
+            if is_picture and file.name[0] != "." and file.is_file():
+                files[file.relative_to(root).as_posix()] = file
     if not files:
-        raise DataError(
-            f"{folder}: holds no pictures; put {', '.join(images.SUFFIXES)} in"
-        )
-    count = Counter(_picture_name(file.name) for file in files)
+        raise DataError(f"{root}: holds no pictures; put {', '.join(images.SUFFIXES)} in")
+    count = Counter([*files, *map(_picture_name, files)])
+    short = {f: _picture_name(f) for f in files}
+    paths = {short[f] if count[short[f]] == 1 else f: files[f] for f in files}
+    return Dataset(root.resolve().name or str(root), paths, "folder", "your own pictures")
+
+
+def gather(names: Iterable[str], fallback: str | None = None) -> Dataset:
+    """Sets, and folders with all folders in them, as one.
+
+    Where there are several, the names of pictures begin with their set's.  `fallback`
+    is opened when T91, the usual training set, can't be had.
+    """
+    parts: dict[str, Dataset] = {}
+    for name in names:
+        if name not in registry():
+            parts[name] = from_folder(name, subfolders=True)
+        else:
+            parts[name] = load(name, fallback=fallback if name == "T91" else None)
+    if len(parts) == 1:
+        return parts[name]
+    count = Counter(part.name for part in parts.values())
     paths = {}
-    for file in files:  # a.png and a.jpg keep their suffixes
-        short = _picture_name(file.name)
-        paths[short if count[short] == 1 else file.name] = file
-    return Dataset(
-        folder.resolve().name or str(folder),
-        paths,
-        origin="folder",
-        licence="your own pictures",
-    )
+    for given, part in parts.items():
+        prefix = part.name if count[part.name] == 1 else given
+        paths |= {f"{prefix}/{key}": path for key, path in part.paths.items()}
 
+    def joined(attribute: str) -> str:
+        values = [getattr(part, attribute) for part in parts.values()]
+        return ", ".join(dict.fromkeys(filter(None, values)))
 
-# Where it is --------------------------------------------------------------
+    facts = map(joined, ("origin", "licence", "showcase", "stands_for", "reason"))
+    return Dataset(joined("name"), paths, *facts)
 
 
 def cache() -> Path:
@@ -269,82 +223,63 @@ def cache() -> Path:
     return Path(given or pooch.os_cache("srcnn-book")).expanduser()
 
 
-def path(name: str) -> Path:
-    """The folder of a set, downloaded when it is not here.
-
-    Raises
-    ------
-    DataError : for an unknown or embedded set, and when it can't be had.
-    """
-    if _is_embedded(name):
-        raise DataError(
-            f"{name} lies in several packages, not in one folder; "
-            f"use datasets.load({name!r}).paths"
-        )
-    return _obtain(name)[1]
-
-
-def available(name: str) -> bool:
-    """Whether a set is here; the network is not asked."""
-    if _is_embedded(name):
-        return bool(_embedded_paths(name))
-    return _locate(name) is not None
-
-
 def _places() -> dict[str, Path]:
-    """Origin → data folder, in the order in which they are looked at."""
+    """Origin → folder of sets, in the order in which they are looked at."""
     given = os.environ.get("SRCNN_DATA")
     if not given:
         return {"cache": cache()}
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        raise DataError(
-            f"SRCNN_DATA names {folder}, which is not a folder; "
-            "correct or unset it"
-        )
+        raise DataError(f"SRCNN_DATA names {folder}, no folder; correct or unset it")
     return {"SRCNN_DATA": folder, "cache": cache()}
 
 
 def _lacking(name: str, root: Path, verify: bool = False) -> list[str]:
-    """Files of a set that are absent from `root` or have a wrong size.
-
-    With `verify` also those with a wrong sha256.
-    """
+    """Files of a set that `root` lacks or has with another size (or sha256)."""
     entry = _entry(name)
 
     def is_good(file: str, facts: dict) -> bool:
         local = root / entry["folder"] / file
-        if not local.is_file() or local.stat().st_size != facts["size"]:
-            return False
-        return not verify or pooch.file_hash(local) == facts["sha256"]
+        is_here = local.is_file() and local.stat().st_size == facts["size"]
+        return is_here and (not verify or pooch.file_hash(local) == facts["sha256"])
 
     return [f for f, facts in entry["files"].items() if not is_good(f, facts)]
 
 
-def _locate(name: str) -> tuple[str, Path] | None:
-    """(origin, folder) of a set that is complete on this machine."""
-    for origin, root in _places().items():
-        if not _lacking(name, root):
-            return origin, root / _entry(name)["folder"]
-    return None
+def available(name: str) -> bool:
+    """Whether a set is here; the network is not asked."""
+    if "folder" not in _entry(name):
+        return bool(_embedded(name))
+    return any(not _lacking(name, root) for root in _places().values())
+
+
+def path(name: str) -> Path:
+    """The folder of a set, downloaded when it is not here; raises DataError."""
+    if "folder" not in _entry(name):
+        use = f"use datasets.load({name!r}).paths"
+        raise DataError(f"{name} lies in several packages, not in one folder; {use}")
+    return _obtain(name)[1]
 
 
 def _obtain(name: str) -> tuple[str, Path]:
-    """(origin, folder) of a set, downloaded if need be."""
-    found = _locate(name)
-    if found:
-        return found
+    """Origin and folder of a set, downloaded if need be."""
+    if "folder" not in _entry(name):
+        if _embedded(name):
+            return "embedded", Path()
+        raise DataError(f"{name}: no package carries it; `pip install scikit-image`")
+    for origin, root in _places().items():
+        if not _lacking(name, root):
+            return origin, root / _entry(name)["folder"]
     try:
-        return "download", _download(name, automatic=True)
+        if os.environ.get("SRCNN_OFFLINE", "0") not in ("", "0"):
+            raise DataError("SRCNN_OFFLINE forbids the download")
+        return "download", _download(name)
     except DataError as error:
-        looked = ", ".join(f"{o} ({root})" for o, root in _places().items())
+        looked = ", ".join(f"{origin} ({root})" for origin, root in _places().items())
         raise DataError(
             f"{name} is not here: looked in {looked}; {error}; "
             f"run `srcnn data fetch {name}` or set SRCNN_DATA"
         ) from None
-
-
-# Commands -----------------------------------------------------------------
 
 
 def fetch(
@@ -352,8 +287,8 @@ def fetch(
 ) -> dict[str, Path]:
     """Download the named sets, or all, and verify what is here already.
 
-    What is cut short resumes at the next call.  Files in the cache whose
-    sha256 is wrong are downloaded again; `$SRCNN_DATA` is never written to.
+    Files in the cache whose sha256 is wrong are downloaded again; `$SRCNN_DATA` is
+    never written to.
 
     Returns
     -------
@@ -361,41 +296,117 @@ def fetch(
 
     Raises
     ------
-    DataError : when a set could not be had; the others are, unless no server
-        answers.
+    DataError : when a set could not be had; the others are, unless nothing answers.
     """
     names = [names] if isinstance(names, str) else names
-    wanted = list(registry() if names is None else names)
-    wanted = [name for name in wanted if not _is_embedded(name)]
+    wanted = registry() if names is None else list(names)
     folders, errors = {}, []
-    for name in wanted:
+    for name in [name for name in wanted if "folder" in _entry(name)]:
         try:
             folders[name] = _fetch(name, progress)
-        except NoAnswerError as error:
-            errors.append(f"{name}: {error}; check the network")
-            break
         except DataError as error:
             errors.append(f"{name}: {error}")
+            if isinstance(error, NoAnswerError):
+                break
     if errors:
-        raise DataError(
-            f"{'; '.join(errors)}; then run `srcnn data fetch` again "
-            "or set SRCNN_DATA"
-        )
+        again = "then run `srcnn data fetch` again or set SRCNN_DATA"
+        raise DataError(f"{'; '.join(errors)}; {again}")
     return folders
 
 
 def _fetch(name: str, progress: bool) -> Path:
-    root = _places().get("SRCNN_DATA")
+    root, entry = _places().get("SRCNN_DATA"), _entry(name)
     if root is None or _lacking(name, root):
-        return _download(name, automatic=False, progress=progress)
-    folder = root / _entry(name)["folder"]
+        return _download(name, verify=True, progress=progress)
+    folder = root / entry["folder"]
     for file in _lacking(name, root, verify=True):
+        expected, got = entry["files"][file]["sha256"], pooch.file_hash(folder / file)
         raise DataError(
-            f"{folder / file}: sha256 expected "
-            f"{_entry(name)['files'][file]['sha256']}, "
-            f"got {pooch.file_hash(folder / file)}; replace this file"
+            f"{folder / file}: sha256 expected {expected}, got {got}; replace this file"
         )
     return folder
+
+
+def _urls(entry: dict) -> dict[str, dict[str, str]]:
+    """Address → (file → URL), in the order in which they are asked."""
+    remote = {file: facts.get("remote", file) for file, facts in entry["files"].items()}
+    bases = {base: remote for base in entry["addresses"]}
+    if mirror := os.environ.get("SRCNN_MIRROR"):
+        own = {file: f"{entry['folder']}/{file}" for file in remote}
+        bases = {mirror.rstrip("/") + "/": own} | bases
+    return {b: {f: b + quote(r) for f, r in files.items()} for b, files in bases.items()}
+
+
+def _download(name: str, verify: bool = False, progress: bool = True) -> Path:
+    """Complete a set in the cache, address after address, and return its folder.
+
+    Processes take turns, so that the others find what the first has downloaded.
+    """
+    root, silent, reasons = cache(), [], []
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".lock"):
+            for address, urls in _urls(_entry(name)).items():
+                files, host = _lacking(name, root, verify), urlsplit(address).netloc
+                if not files or host in silent:
+                    continue
+                try:
+                    _download_files(name, files, urls, root, progress, verify)
+                except (requests.ConnectionError, requests.Timeout):
+                    silent.append(host)
+                except (requests.RequestException, ValueError) as error:
+                    reason = str(error).partition(" Deleted download")[0]
+                    reasons.append(f"{address}: {reason}")
+            files = _lacking(name, root, verify)
+    except OSError as error:
+        raise DataError(
+            f"can't write to the cache {root} ({error.strerror or error}); "
+            "set SRCNN_CACHE to a folder that can be written"
+        ) from None
+    reasons += [f"no answer from {host}; check the network" for host in silent]
+    if files:
+        kind = DataError if len(reasons) > len(silent) else NoAnswerError
+        raise kind("; ".join(reasons))
+    return root / _entry(name)["folder"]
+
+
+def _download_files(
+    name: str, files: list[str], urls: dict, root: Path, progress: bool, at_once: bool
+) -> None:
+    """Download files from one address, side by side; the first failure stops all.
+
+    pooch checks the sha256 before a file gets its name.
+    """
+    facts, folder = _entry(name)["files"], root / _entry(name)["folder"]
+    known = {file: facts[file]["sha256"] for file in files}
+    get = pooch.create(folder, base_url="", registry=known, urls=urls)
+    ask = pooch.HTTPDownloader(timeout=(CONNECT_S, READ_S))
+    pooch.get_logger().setLevel("WARNING")
+    bar = tqdm(
+        desc=name,
+        total=sum(facts[file]["size"] for file in files),
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        delay=0 if at_once else 1,
+        disable=not progress,
+    )
+
+    def fetch(file: str) -> None:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        get.fetch(file, downloader=ask)
+        (folder / file).chmod(0o644)  # others may use this cache
+        bar.update(facts[file]["size"])
+
+    with bar, ThreadPoolExecutor(THREADS) as pool:
+        fetch(files[0])  # alone and once: a dead network is found out soon
+        get.retry_if_failed = RETRIES
+        tasks = [pool.submit(fetch, file) for file in files[1:]]
+        try:
+            for task in as_completed(tasks):
+                task.result()
+        finally:  # also Ctrl-C
+            pool.shutdown(cancel_futures=True)
 
 
 class Status(NamedTuple):
@@ -411,11 +422,9 @@ class Status(NamedTuple):
 
 
 def status(*, verify: bool = False) -> list[Status]:
-    """What is here: one row per set; the network is not asked.
+    """What is here, one row per set; `verify` counts files with the right sha256 only.
 
-    Parameters
-    ----------
-    verify : count only files with the right sha256, not just the right size.
+    The network is not asked.
     """
     return [_status(name, verify) for name in registry()]
 
@@ -423,25 +432,21 @@ def status(*, verify: bool = False) -> list[Status]:
 def _status(name: str, verify: bool) -> Status:
     entry = _entry(name)
     total = len(entry["files"])
-    if _is_embedded(name):
-        found = _embedded_paths(name).values()
-        where, present = "installed packages", len(found)
+    if "folder" not in entry:
+        found = _embedded(name).values()
         size = sum(file.stat().st_size for file in found)
+        counts = {"installed packages": len(found)}
     else:
-        where, present = "not here", 0
-        for root in _places().values():
-            count = total - len(_lacking(name, root, verify))
-            if count > present:
-                where, present = str(root / entry["folder"]), count
         size = sum(facts["size"] for facts in entry["files"].values())
+        counts = {
+            str(root / entry["folder"]): total - len(_lacking(name, root, verify))
+            for root in _places().values()
+        }
+    where = max(counts, key=counts.get)
+    present, megabytes = counts[where], round(size / 1e6, 1)
+    where = where if present else "not here"
     return Status(
-        name,
-        where,
-        present,
-        total,
-        round(size / 1e6, 1),
-        entry["licence"],
-        entry["purpose"],
+        name, where, present, total, megabytes, entry["licence"], entry["purpose"]
     )
 
 
@@ -456,9 +461,8 @@ class Notice:
 
     def _repr_html_(self) -> str:
         return (
-            '<div class="srcnn-demo-note" role="note" style="border-left: '
-            "0.3rem solid #e69f00; background: rgba(230, 159, 0, 0.12); "
-            'padding: 0.6rem 1rem; margin: 1rem 0;">'
+            '<div class="srcnn-demo-note" role="note" style="border-left: 0.3rem solid '
+            '#e69f00; background: #e69f001f; padding: 0.6rem 1rem; margin: 1rem 0">'
             f"<strong>Demo pictures.</strong> {html.escape(self.text)}</div>"
         )
 
@@ -477,228 +481,3 @@ def notice(*datasets: Dataset) -> Notice | None:
         f"For the real data run `{' '.join(['srcnn data fetch', *asked])}` "
         "or set SRCNN_DATA, then run this page again."
     )
-
-
-# Download -----------------------------------------------------------------
-
-
-def _download(name: str, *, automatic: bool, progress: bool = True) -> Path:
-    """Complete a set in the cache and return its folder.
-
-    Processes take turns, so that one downloads and the others find it done,
-    or find the note that nothing answered.
-    """
-    root = cache()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".lock"):
-            files = _lacking(name, root, verify=not automatic)
-            if files and automatic:
-                _check_allowed()
-            try:
-                if files:
-                    _download_files(name, files, root, automatic, progress)
-                    _offline_marker().unlink(missing_ok=True)
-            except NoAnswerError:
-                if automatic:
-                    _offline_marker().write_text(str(time.time()))
-                raise
-    except OSError as error:
-        raise DataError(
-            f"can't write to the cache {root} ({error.strerror or error}); "
-            "set SRCNN_CACHE to a folder that can be written"
-        ) from None
-    return root / _entry(name)["folder"]
-
-
-def _offline_marker() -> Path:
-    """File that holds when an automatic download last got no answer."""
-    return cache() / "offline"
-
-
-def _check_allowed() -> None:
-    if os.environ.get("SRCNN_OFFLINE", "0") not in ("", "0"):
-        raise DataError("SRCNN_OFFLINE forbids the download")
-    with suppress(OSError, ValueError):
-        age_s = time.time() - float(_offline_marker().read_text())
-        if 0 <= age_s < PAUSE_S:
-            raise DataError(
-                f"not downloaded, as nothing answered {age_s / 60:.0f} min ago"
-            )
-
-
-def _download_files(
-    name: str, files: list[str], root: Path, automatic: bool, progress: bool
-) -> None:
-    """Download files of a set side by side; the first failure stops all."""
-    entry = _entry(name)
-    bases = _answering(entry)
-    folder = root / entry["folder"]
-    total = sum(entry["files"][file]["size"] for file in files)
-    parts = [_part(folder / file) for file in files]
-    kept = sum(part.stat().st_size for part in parts if part.exists())
-    stop = threading.Event()
-    with (
-        tqdm(
-            desc=name,
-            total=total,
-            initial=kept,
-            unit="B",
-            unit_scale=True,
-            leave=False,
-            delay=1 if automatic else 0,
-            disable=not progress,
-        ) as bar,
-        requests.Session() as session,
-        ThreadPoolExecutor(THREADS) as pool,
-    ):
-        tasks = [
-            pool.submit(
-                _download_file,
-                session,
-                [_url(base, entry, file) for base in bases],
-                folder / file,
-                entry["files"][file]["sha256"],
-                entry["files"][file]["size"],
-                bar,
-                stop,
-            )
-            for file in files
-        ]
-        try:
-            for task in as_completed(tasks):
-                task.result()
-        except BaseException:  # Ctrl-C too: the others end at the next chunk
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _url(base: str, entry: dict, file: str) -> str:
-    """Address of a file below a base address of its set, or the mirror."""
-    remote = entry["files"][file].get("remote", file)
-    if base not in entry["addresses"]:
-        remote = f"{entry['folder']}/{file}"
-    return base + quote(remote)
-
-
-def _answering(entry: dict) -> list[str]:
-    """The base addresses of a set, less those before the first that answers.
-
-    A dead network is found out here, once, and not by every file.
-    """
-    bases = list(entry["addresses"])
-    if mirror := os.environ.get("SRCNN_MIRROR"):
-        bases.insert(0, mirror.rstrip("/") + "/")
-    dead = []
-    while bases and not _answers(bases[0]):
-        host = urlsplit(bases[0]).netloc
-        dead.append(host or bases[0])
-        bases = [b for b in bases if urlsplit(b).netloc != host]
-    if not bases:
-        raise NoAnswerError(f"no answer from {', '.join(dead)}")
-    return bases
-
-
-def _answers(url: str) -> bool:
-    """Whether a server says anything within `PROBE_S` seconds.
-
-    The time-outs of requests leave out the look-up of the name and count for
-    each of a server's IP addresses anew; hence the thread.
-    """
-    heard = []
-
-    def ask() -> None:
-        with suppress(requests.RequestException):
-            heard.append(requests.head(url, timeout=CONNECT_S))
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(PROBE_S)
-    return bool(heard)
-
-
-def _part(target: Path) -> Path:
-    """Where the bytes of a file gather until it is complete."""
-    return target.with_name(target.name + ".part")
-
-
-def _download_file(
-    session: requests.Session,
-    urls: list[str],
-    target: Path,
-    sha256: str,
-    size: int,
-    bar: tqdm,
-    stop: threading.Event,
-) -> None:
-    """Download one file, address after address, and check it.
-
-    Raises
-    ------
-    NoAnswerError : when no address has answered to the end.
-    DataError : when they answer, but none has the right file.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(target)
-    reasons, error_type = [], NoAnswerError
-    for url in urls:
-        for attempt in range(ATTEMPTS):
-            stop.wait(0.2 * attempt)
-            try:
-                _transfer(session, url, part, size, bar, stop)
-                if stop.is_set():
-                    return
-                got = pooch.file_hash(part)
-                if got == sha256:
-                    os.replace(part, target)
-                    return
-                part.unlink()
-                reason = f"sha256 expected {sha256}, got {got}"
-                error_type = DataError
-            except requests.HTTPError as error:
-                code = error.response.status_code
-                reason = f"HTTP status {code}"
-                error_type = DataError
-                if code == 416:  # the part is no beginning of this file
-                    part.unlink(missing_ok=True)
-                elif code < 500:
-                    break
-            except requests.RequestException as error:
-                reason = f"connection lost ({type(error).__name__})"
-                if "timed out" in str(error):
-                    reason = f"silent for {READ_S} s"
-                    break
-        reasons.append(f"{url}: {reason}")
-    raise error_type(f"{target.name} could not be had: {'; '.join(reasons)}")
-
-
-def _transfer(
-    session: requests.Session,
-    url: str,
-    part: Path,
-    size: int,
-    bar: tqdm,
-    stop: threading.Event,
-) -> None:
-    """Append to `part` what it lacks of `size` bytes; start anew if told to.
-
-    pooch downloads from the start each time; hence our own.
-    """
-    have = part.stat().st_size if part.exists() else 0
-    if have >= size or stop.is_set():
-        return
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with session.get(
-        url, headers=headers, stream=True, timeout=(CONNECT_S, READ_S)
-    ) as answer:
-        answer.raise_for_status()
-        resumes = answer.status_code == 206
-        with part.open("ab" if resumes else "wb") as file:
-            for chunk in answer.iter_content(1 << 14):
-                file.write(chunk)
-                bar.update(len(chunk))
-                if stop.is_set() or file.tell() > size:
-                    return
