@@ -18,11 +18,10 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import pooch
+import requests
 from tqdm import tqdm
 
 from . import images
-
-SILENCE_S = 3, 5  # that a server may keep: until it connects, and later
 
 
 class DataError(Exception):
@@ -193,7 +192,7 @@ def _download(name: str, progress: bool = True) -> Path:
     folder, files = cache() / entry["folder"], entry["files"]
     known = {file: facts["sha256"] for file, facts in files.items()}
     pooch.get_logger().setLevel("WARNING")
-    ask = pooch.HTTPDownloader(timeout=SILENCE_S)
+    ask = pooch.HTTPDownloader(timeout=(3, 5))  # seconds, to connect and while silent
     for address in entry["addresses"]:
         odd = {f: address + k["remote"] for f, k in files.items() if "remote" in k}
         box = pooch.create(folder, address, registry=known, urls=odd, retry_if_failed=1)
@@ -208,7 +207,8 @@ def _download(name: str, progress: bool = True) -> Path:
                     os.chmod(path, 0o644)  # others may use this cache
             return folder
         except (OSError, ValueError) as error:
-            faults.append(str(error))
+            is_silent = isinstance(error, requests.ConnectionError | requests.Timeout)
+            faults.append(f"no answer from {address}" if is_silent else str(error))
     again = f"run `srcnn data fetch {name}` again, or set SRCNN_CACHE or SRCNN_DATA"
     raise DataError(f"{name}: {'; '.join(faults)}; {again}")
 
@@ -243,8 +243,8 @@ def notice(*datasets: Dataset) -> Notice | None:
     asked = list(dict.fromkeys(d.stands_for for d in datasets if d.stands_for))
     held = "; ".join(f"{name}: {', '.join(demo)}" for name, demo in demos.items())
     text = Notice(
-        f"The numbers on this page rest on the embedded demo photographs ({held}), not "
-        f"on {' and '.join(asked) or 'the sets of the paper'}. For the real data run "
-        f"`{' '.join(['srcnn data fetch', *asked])}` or set SRCNN_DATA and run it again."
+        f"The numbers on this page rest on embedded demo photographs ({held}), not on "
+        f"{' and '.join(asked) or 'the sets of the paper'}. For the real data run "
+        f"`{' '.join(['srcnn data fetch', *asked])}` or set SRCNN_DATA, then run again."
     )
     return text if demos else None

@@ -1,6 +1,7 @@
 """What training sees: sub-images to learn from, and pictures to validate on."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -320,10 +321,7 @@ def _part(images: Mapping, names: list[str]) -> Mapping:
     """Some of the pictures; those of a data set are still to be read."""
     if not isinstance(images, datasets.Dataset):
         return {name: images[name] for name in names}
-    paths = {name: images.paths[name] for name in names}
-    return datasets.Dataset(
-        images.name, paths, origin=images.origin, licence=images.licence
-    )
+    return replace(images, paths={name: images.paths[name] for name in names})
 
 
 class Validation:
