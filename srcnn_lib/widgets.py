@@ -69,7 +69,7 @@ def _to_image(picture: np.ndarray | Figure) -> Image.Image:
     return Image.fromarray(picture)
 
 
-def compare(
+def overlay(
     pictures: Mapping[str, np.ndarray], window: tuple[int, int, int] | None = None, *,
     zoom: int = 1, caption: str = "", alt: str = "",
 ) -> Moving:  # fmt: skip

@@ -75,7 +75,7 @@ def test_a_page_draws_its_figures_so():
 def test_all_pictures_are_in_the_markup_pixel_for_pixel(pair, grey):
     pictures = dict(zip("ab", pair[..., 0] if grey else pair))
     pictures["c"] = pictures["a"] / 255  # 0…1 is as good
-    shown = widgets.compare(pictures, (3, 5, 20))
+    shown = widgets.overlay(pictures, (3, 5, 20))
     found = re.findall(r'src="data:image/png;base64,([^"]+)"', shown.page)
     for content, picture in zip(found, [*pair, pair[0]], strict=True):
         opened = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
@@ -87,7 +87,7 @@ def test_all_pictures_are_in_the_markup_pixel_for_pixel(pair, grey):
 
 def test_labels_caption_and_alt_are_text_not_markup(pair):
     pictures = dict(zip(('<b>"A"', "B & C"), pair))
-    shown = widgets.compare(pictures, caption="1 < 2", alt='a "wing"')
+    shown = widgets.overlay(pictures, caption="1 < 2", alt='a "wing"')
     assert "<b>" not in shown.page and "1 &lt; 2" in shown.page
     assert 'alt="B &amp; C: a &quot;wing&quot;"' in shown.page
     assert repr(shown) == '<<b>"A" | B & C: 40×30 pixels>'
@@ -106,7 +106,7 @@ def test_labels_caption_and_alt_are_text_not_markup(pair):
 )
 def test_unfit_pictures(pair, change, said):
     with pytest.raises(ValueError, match=said):
-        widgets.compare(*change(*pair))
+        widgets.overlay(*change(*pair))
 
 
 # In a running notebook -------------------------------------------------------
@@ -128,12 +128,12 @@ def running(monkeypatch):
 
 
 def test_the_window_moves_over_the_whole_pictures(pair, running):
-    shown = widgets.compare(dict(zip("ab", pair)), (3, 5, 20))
+    shown = widgets.overlay(dict(zip("ab", pair)), (3, 5, 20))
     top, left, size, picture = widget_of(shown).children
     assert picture.value == shown.page
     assert (top.max, left.max, size.max) == (10, 20, 30)
     top.value = 4
-    moved = widgets.compare(dict(zip("ab", pair)), (4, 5, 20))
+    moved = widgets.overlay(dict(zip("ab", pair)), (4, 5, 20))
     assert picture.value == moved.page != shown.page
     size.value = 30
     assert "a window of 30 pixels at 4, 5 is not inside" in picture.value
@@ -173,7 +173,7 @@ def test_values_that_are_no_whole_numbers_are_a_choice(running):
 
 
 def test_without_a_kernel_or_ipywidgets_there_is_the_page_alone(pair, monkeypatch):
-    shown = widgets.compare(dict(zip("ab", pair)), (3, 5, 20))
+    shown = widgets.overlay(dict(zip("ab", pair)), (3, 5, 20))
     expected = {"text/plain": repr(shown), "text/html": shown.page}
     monkeypatch.setenv(widgets.STATIC, "1")
     assert shown._repr_mimebundle_() == expected
@@ -217,7 +217,7 @@ def browser():
 def shown(browser):
     """A white left and a black right picture on a page 400 pixels wide."""
     white = np.full((60, 150, 3), 255, dtype=np.uint8)
-    figure = widgets.compare({"white": white, "black": 0 * white}, zoom=2)
+    figure = widgets.overlay({"white": white, "black": 0 * white}, zoom=2)
     page = browser.new_page(viewport={"width": 400, "height": 400})
     page.set_content(f"<body style='margin:20px'>{figure.page}")
     yield page
@@ -257,7 +257,7 @@ def test_the_divider_moves_by_keyboard_and_mouse(shown):
 def test_menus_choose_what_stands_on_each_side(browser):
     grey = {f"grey {k}": np.full((60, 150), k, np.uint8) for k in (250, 150, 20)}
     page = browser.new_page(viewport={"width": 400, "height": 400})
-    page.set_content(f"<body>{widgets.compare(grey, zoom=2).page}")
+    page.set_content(f"<body>{widgets.overlay(grey, zoom=2).page}")
 
     def sides():
         box = page.locator(".pair").bounding_box()

@@ -52,7 +52,7 @@ class UnrolledSC(nn.Module):
 
     def __init__(
         self, dictionaries: Dictionaries, steps: int, *, two_sided=False,
-        dtype: torch.dtype = torch.float32,
+        dtype=torch.float32,
     ):  # fmt: skip
         super().__init__()
         if steps < 1:
@@ -80,8 +80,7 @@ class UnrolledSC(nn.Module):
     def let_go(self, *freedoms: str) -> "UnrolledSC":
         """Let training change these of `FREEDOMS` and nothing else."""
         if unknown := set(freedoms) - set(FREEDOMS):
-            known = ", ".join(FREEDOMS)
-            raise ValueError(f"the freedoms are {known}, not {unknown.pop()!r}")
+            raise ValueError(f"{unknown.pop()!r} is none of {', '.join(FREEDOMS)}")
         free = {name for freedom in freedoms for name in FREEDOMS[freedom]}
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in free)
@@ -94,10 +93,7 @@ class UnrolledSC(nn.Module):
 
     @torch.no_grad()
     def narrow(self, n2: int) -> "UnrolledSC":
-        """Put a 1×1 convolution before stage 3: the best linear one to `n2` maps.
-
-        Singular value decomposition gives the main directions of the HR dictionary.
-        """
+        """Put the best linear 1×1 convolution to `n2` maps before stage 3, by SVD."""
         flat = self.synthesis.flatten(1)
         u, s, v = torch.linalg.svd(flat.double(), full_matrices=False)
         root = s[:n2].sqrt()
@@ -140,15 +136,13 @@ class UnrolledSC(nn.Module):
         codes = self.codes(seen)
         if self.reduction is not None:
             codes = F.conv2d(codes, self.reduction[..., None, None])
-        inner = seen[..., ZOOM:-ZOOM, ZOOM:-ZOOM]
-        means = F.avg_pool2d(inner, ZOOM * PATCH, stride=ZOOM)
+        means = F.avg_pool2d(seen[..., ZOOM:-ZOOM, ZOOM:-ZOOM], ZOOM * PATCH, ZOOM)
         shares = self.log_share.exp()
 
         def overlap(maps, filters):
             return F.conv_transpose2d(maps, filters, stride=self.scale)
 
-        total = overlap(codes, self.synthesis * shares)
-        total = total + overlap(means, shares)
+        total = overlap(codes, self.synthesis * shares) + overlap(means, shares)
         return total / overlap(torch.ones_like(means[:1]), shares)
 
     def enhance(self, y: torch.Tensor) -> torch.Tensor:
