@@ -127,10 +127,8 @@ def test_sub_images_of_both_grids_line_up(pictures, scale):
     """In all symmetries the label is the block that the input stands for."""
     chosen, b = [pictures["astronaut"], pictures["brick"][:100, :77]], 2 * scale
     sub_images = SubImages(chosen, scale, 5 * b, b, 2 * b, factor=scale)
-    starts, widths = sub_images.grid()
     for symmetry in range(8):
-        which = torch.full_like(starts, symmetry)
-        inputs, labels = sub_images.cut(starts, widths, which)
+        inputs, labels = sub_images.cut(sub_images.grid(), symmetry)
         means, inside = F.avg_pool2d(labels, scale), inputs[:, :, 2:-2, 2:-2]
         error = (means - inside).square().mean()
         for elsewhere in (
@@ -140,7 +138,7 @@ def test_sub_images_of_both_grids_line_up(pictures, scale):
         ):
             assert error < elsewhere.square().mean() / 4
     hr_y = images.modcrop(images.luma(chosen[0]), scale) / 255
-    inputs, labels = sub_images.cut(*sub_images.grid())
+    inputs, labels = sub_images.cut(sub_images.grid())
     lr_y = imresize(hr_y, 1 / scale)[:10, :10]
     assert np.allclose(inputs[0, 0], lr_y, atol=1e-6)
     assert np.allclose(labels[0, 0], hr_y[b : 4 * b, b : 4 * b], atol=1e-6)

@@ -155,9 +155,8 @@ def test_windows_show_what_whole_pictures_do(learnt, school):
     """Nothing of a window's edge is in what `fine_tune` compares."""
     whole, hr_y = (torch.from_numpy(a)[None, None] for a in school[1][0])
     subs = unrolled.training_windows(school[0][:1], 3)
-    starts, widths = subs.grid()
-    cut, label = subs.cut(starts[30:31], widths[30:31])
-    row, column = divmod(int(starts[30]), int(widths[30]))
+    cut, label = subs.cut(subs.grid()[30:31])
+    _, row, column = subs.grid()[30]
     there = np.s_[..., row + 15 : row + 45, column + 15 : column + 45]
     assert torch.equal(label, hr_y[there])
     for model in (UnrolledSC(learnt, 2), SRCNN()):

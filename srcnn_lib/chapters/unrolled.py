@@ -296,12 +296,12 @@ def fine_tune(
     )
     falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: 1 - k / steps)
     generator = torch.Generator().manual_seed(seed)
-    starts, widths = sub_images.grid()
+    windows = sub_images.grid()
     losses = []
     for _ in range(steps):
-        drawn = torch.randint(len(starts), (batch,), generator=generator)
+        drawn = torch.randint(len(windows), (batch,), generator=generator)
         symmetry = torch.randint(8, (batch,), generator=generator)
-        y, hr_y = sub_images.cut(starts[drawn], widths[drawn], symmetry)
+        y, hr_y = sub_images.cut(windows[drawn], symmetry)
         loss = F.mse_loss(_inside(model, y, sub_images.border), hr_y)
         optimiser.zero_grad()
         loss.backward()
