@@ -3,6 +3,7 @@
 import base64
 import datetime
 import io
+import json
 import re
 import sys
 import types
@@ -17,11 +18,10 @@ from nbclient import NotebookClient
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from srcnn_lib import images, widgets
+from srcnn_lib import images, plots, widgets
 from tools import notebooks
 from tools.browser import FLAGS, NEEDED, PROGRAM
 
-PICTURE = r'data:image/png;base64,([^"]+)"'
 three_greys = {f"step {k} <now>": np.full((8, 12), k / 3) for k in range(3)}
 frames = partial(widgets.frames, caption="Noise & more.", alt='a "wing"', name="Moment")
 
@@ -32,33 +32,28 @@ def pair():
     return rng.integers(0, 256, (2, 30, 40, 3)).astype(np.uint8)
 
 
-def opened(content):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
-
-
-# On a page ------------------------------------------------------------------
+def pictures_of(shown):
+    """All pictures that a page holds."""
+    found = re.findall(r'data:image/png;base64,([^"]+)"', shown.page)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(x)))) for x in found]
 
 
 @pytest.mark.parametrize("grey", [False, True])
 def test_all_pictures_are_in_the_page_pixel_for_pixel(pair, grey):
-    pictures = dict(zip("ab", pair[..., 0] if grey else pair))
-    expected = [pictures[name][3:23, 5:25] for name in "aba"]
-    pictures["c"] = pictures["a"] / 255  # 0…1 is as good
-    shown = widgets.overlay(pictures, (3, 5, 20))
-    found = [opened(content) for content in re.findall(PICTURE, shown.page)]
-    assert np.array_equal(found, expected)
+    a, b = pair[..., 0] if grey else pair
+    cut = [picture[3:23, 5:25] for picture in (a, b, a)]
+    shown = widgets.overlay({"a": a, "b": b, "c": a / 255}, (3, 5, 20))
+    assert np.array_equal(pictures_of(shown), cut)
     assert not re.search(r"https?://|<script", shown.page)
     assert repr(shown) == "<a | b | c: 20×20 pixels>"
-    moving = frames(dict(zip("ab", pictures.values())))
-    found = [opened(content) for content in re.findall(PICTURE, moving.page)]
-    first, second = list(pictures.values())[:2]
-    assert np.array_equal(found, [second, first, second])  # one is shown, all are held
+    moving = frames({"a": a, "b": b})
+    assert np.array_equal(pictures_of(moving), [b, a, b])  # one is shown, all are held
     assert "http" not in moving.page
 
 
 def test_texts_are_text_and_no_markup(pair):
-    options = {"caption": "1 < 2", "alt": 'a "wing"'}
-    shown = widgets.overlay(dict(zip(('<b>"A"', "B & C"), pair)), **options)
+    names = '<b>"A"', "B & C"
+    shown = widgets.overlay(dict(zip(names, pair)), caption="1 < 2", alt='a "wing"')
     assert "<b>" not in shown.page and "1 &lt; 2" in shown.page
     assert 'alt="B &amp; C: a &quot;wing&quot;"' in shown.page
     shown = frames(three_greys)
@@ -66,15 +61,10 @@ def test_texts_are_text_and_no_markup(pair):
     assert repr(shown) == "<3 frames, step 0 <now> … step 2 <now>>"
 
 
-def test_frames_of_figures_and_of_a_function():
-    figures = {}
-    for k in range(2):
-        figures[k], axes = plt.subplots(figsize=(2, 1))
-        axes.plot([0, k])
-    assert len(re.findall(PICTURE, frames(figures, start=0).page)) == 3
+def test_figures_may_be_frames():
+    figures = {name: plt.figure(figsize=(2, 1)) for name in "ab"}
+    assert len(pictures_of(frames(figures, start=0))) == 1 + len(figures)
     assert not plt.get_fignums()
-    shown = frames(lambda k: (np.full((5, 7), k / 10), f"{k / 10:.1f} white"), (1, 9))
-    assert repr(shown) == "<2 frames, 1, 0.1 white … 9, 0.9 white>"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +75,6 @@ def test_frames_of_figures_and_of_a_function():
         (lambda a, b: widgets.overlay({"a": a}), "two pictures"),
         (lambda a, b: widgets.overlay({"a": a, "b": b * 1.0}), "0…1"),
         (lambda a, b: widgets.overlay({"a": a, "b": b}, (20, 0, 11)), "not inside"),
-        (lambda a, b: widgets.overlay({"a": a, "b": b}, (0, -1, 11)), "not inside"),
         (lambda a, b: frames({"a": a, "b": b[1:]}), "one size"),
         (lambda a, b: frames({}), "one size"),
     ],
@@ -97,36 +86,50 @@ def test_unfit_pictures(pair, make, said):
 
 # In a running notebook -------------------------------------------------------
 
+SLIDER = """
+from ipywidgets import interact
+from srcnn_lib import widgets
+seen = []
+def draw(k):
+    seen.append(k)
+    return np.full((3, 4), k / 10), "grey"
+steps = widgets.frames(draw, at=(1, 9), caption="C", alt="")
+if widgets.live():
+    slider = interact(steps.draw, k=(1, 9)).widget
+    slider.children[0].value = 7
+    print(seen)
+steps"""
+
 
 def test_a_running_notebook_has_sliders_and_the_book_frames(monkeypatch):
     """As the pages use it; the kernel answers a moved slider by computing."""
     monkeypatch.delenv(widgets.STATIC, raising=False)
-    source = (
-        "import sys; sys.path.insert(0, '..')\nimport numpy as np\n"
-        "from ipywidgets import interact\nfrom srcnn_lib import widgets\nseen = []\n"
-        "def draw(k):\n    seen.append(k)\n    return np.full((3, 4), k / 10)\n"
-        "steps = widgets.frames(draw, at=(1, 9), caption='C', alt='')\n"
-        "if widgets.live():\n    slider = interact(steps.draw, k=(1, 9)).widget\n"
-        "    slider.children[0].value = 7\n    print(seen)\n"
-        "steps"
-    )
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    static = notebooks.execute(notebook, {}).cells[0].outputs
-    assert notebooks.WIDGET not in static[-1].data
-    assert "srcnn-frames" in static[-1].data["text/html"]
-    assert notebooks.stored(static[-1:])[0].data == {"text/plain": "<2 frames, 1 … 9>"}
+    start = "import sys; sys.path.insert(0, '..')\nimport numpy as np"
+    start += "\nfrom srcnn_lib import plots\nplots.use_style()"
+    draw = "from matplotlib import pyplot as plt\nplt.imshow([[0, 1]])\nplt.show()"
+    cells = [start, SLIDER, draw]
+    cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    cells = notebooks.execute(notebook, {}).cells
+    (static,) = cells[1].outputs
+    assert notebooks.WIDGET not in static.data
+    assert "srcnn-frames" in static.data["text/html"]
+    (kept,) = notebooks.stored([static])
+    assert kept.data == {"text/plain": "<2 frames, 1, grey … 9, grey>"}
+    drawn = base64.b64decode(cells[2].outputs[0].data["image/png"])
+    with Image.open(io.BytesIO(drawn)) as png:  # as `plots.to_png` has it
+        assert len(json.loads(png.text[plots.PICTURES])) == 1
     here = {"metadata": {"path": str(notebooks.BOOK)}}
     NotebookClient(notebook, timeout=300, resources=here).execute()
-    found = notebook.cells[0].outputs
+    found = notebook.cells[1].outputs
     assert [1 for output in found if notebooks.WIDGET in output.get("data", {})]
-    text = "".join(output.get("text", "") for output in found)
-    assert text == "[1, 9, 5, 7]\nC\n"
+    assert "".join(output.get("text", "") for output in found) == "[1, 9, 5, 7]\nC\n"
 
 
 def test_the_window_moves_over_the_whole_pictures(pair, monkeypatch):
     made, seen = {}, []
     monkeypatch.setattr(widgets, "live", lambda: True)
-    monkeypatch.setattr(widgets, "display", lambda image: seen.append(image))
+    monkeypatch.setattr(widgets, "display", seen.append)
     monkeypatch.setattr(
         ipywidgets, "interact", lambda show, **options: made.update(options, show=show)
     )
@@ -135,8 +138,7 @@ def test_the_window_moves_over_the_whole_pictures(pair, monkeypatch):
     assert (made["row"], made["column"]) == ((0, 10), (0, 20))
     made["show"](divider=25, row=4, right="b")
     halves = pair[0][4:24, 5:10], pair[1][4:24, 10:25]
-    expected = np.hstack(halves).repeat(2, 0).repeat(2, 1)
-    assert np.array_equal(np.asarray(seen[0]), expected)
+    assert np.array_equal(seen[0], np.hstack(halves).repeat(2, 0).repeat(2, 1))
 
 
 # In a browser -----------------------------------------------------------------
@@ -155,13 +157,11 @@ def chromium():
 @pytest.fixture
 def show(chromium):
     """Open figures with the book's files; no script may fail."""
-    opened, errors = [], []
+    errors, static = [], notebooks.BOOK / "_static"
 
     def show(*figures, **options):
         page = chromium.new_page(viewport={"width": 400, "height": 400}, **options)
-        opened.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        static = notebooks.BOOK / "_static"
         page.set_content(
             f"<style>{(static / 'widgets.css').read_text()}</style>"
             f"<script>{(static / 'widgets.js').read_text()}</script>"
@@ -171,64 +171,47 @@ def show(chromium):
 
     yield show
     assert not errors
-    for page in opened:
-        page.close()
 
 
-white_black = widgets.overlay(
-    {k: np.full((60, 150), k == "white", float) for k in ("white", "black")},
-    zoom=2, caption="Two.",
-)  # fmt: skip
+def greys(*values):
+    pictures = {f"grey {k}": np.full((60, 150), k, np.uint8) for k in values}
+    return widgets.overlay(pictures, zoom=2, caption="Greys.")
 
 
 def row_of_pixels(page):
     """Of the first pair of pictures, below the names, as on the screen."""
     box = page.locator(".pair").first.bounding_box()
+    assert box["width"] == 300
     screen = Image.open(io.BytesIO(page.screenshot(animations="allow"))).convert("L")
     row = np.asarray(screen).astype(int)[int(box["y"] + 0.8 * box["height"])]
-    return row[round(box["x"]) :][: round(box["width"])]
-
-
-def share_of_black(page):
-    return (row_of_pixels(page) < 60).mean()
+    return row[round(box["x"]) :][:300]
 
 
 def test_the_divider_moves_by_keyboard_and_mouse(show):
-    page = show(white_black, white_black)
-    assert abs(share_of_black(page) - 0.5) < 0.03
+    page = show(greys(255, 0), greys(255, 0))
+    assert abs((row_of_pixels(page) < 60).mean() - 0.5) < 0.03
     page.keyboard.press("Tab")
     slider, other = page.get_by_role("slider", name="Divider").all()
     assert slider.evaluate("input => input === document.activeElement")
     page.keyboard.press("Home")
-    assert share_of_black(page) > 0.97
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    assert slider.get_attribute("aria-valuetext") == "3 % white"
-    assert other.get_attribute("aria-valuetext") == "50 % white"
+    assert (row_of_pixels(page) < 60).mean() > 0.97
+    page.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "1 % grey 255"
+    assert other.get_attribute("aria-valuetext") == "50 % grey 255"
     box = page.locator(".pair").first.bounding_box()
-    assert box["width"] == 300
     page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 20)
-    assert abs(share_of_black(page) - 0.25) < 0.03
+    assert abs((row_of_pixels(page) < 60).mean() - 0.25) < 0.03
 
 
 def test_menus_choose_what_stands_on_each_side(show):
-    grey = {f"grey {k}": np.full((60, 150), k, np.uint8) for k in (250, 150, 20)}
-    page = show(widgets.overlay(grey, zoom=2))
-
-    def sides():
-        row = row_of_pixels(page)
-        return row[5], row[-5]
-
+    page = show(greys(250, 150, 20))
     left, right = (page.get_by_role("combobox", name=k) for k in ("Left", "Right"))
-    assert sides() == (250, 150)
+    assert row_of_pixels(page)[[5, -5]].tolist() == [250, 150]
     right.select_option("grey 20")
-    assert sides() == (250, 20)
+    assert row_of_pixels(page)[[5, -5]].tolist() == [250, 20]
     left.select_option("grey 20")  # which stands right: they change places
-    assert sides() == (20, 250) and right.input_value() == "0"
-    assert page.get_by_role("slider").get_attribute("aria-valuetext") == "50 % grey 20"
-    page.emulate_media(media="print")
-    assert not left.is_visible()
-    assert all(picture.is_visible() for picture in page.locator(".picture").all())
+    assert row_of_pixels(page)[[5, -5]].tolist() == [20, 250]
+    assert right.input_value() == "0"
 
 
 def test_frames_move_by_keyboard_and_button(show):
@@ -236,12 +219,11 @@ def test_frames_move_by_keyboard_and_button(show):
     slider = page.get_by_label("Moment")  # it has a name for a screen reader
     first = page.get_attribute("img", "src")
     assert page.text_content("output") == "step 0 <now>"
-    slider.focus()
-    page.keyboard.press("ArrowRight")
+    slider.press("ArrowRight")
     assert page.text_content("output") == "step 1 <now>"
     assert slider.get_attribute("aria-valuetext") == "step 1 <now>"
     assert page.get_attribute("img", "src") != first
-    page.keyboard.press("Home")
+    slider.press("Home")
     assert page.get_attribute("img", "src") == first
     page.click("button")
     assert page.text_content("button") == "Stop"
@@ -253,50 +235,48 @@ def test_frames_move_by_keyboard_and_button(show):
 
 
 def test_print_and_pages_without_scripts_have_figures(show):
-    figures = white_black, frames(three_greys)
+    figures = greys(255, 0, 9), frames(three_greys)
     printed, plain = show(*figures), show(*figures, java_script_enabled=False)
     printed.emulate_media(media="print")
     for page in printed, plain:
-        left, right = (i.bounding_box() for i in page.locator(".picture img").all())
+        left, right, _ = (i.bounding_box() for i in page.locator(".picture img").all())
         assert right["x"] >= left["x"] + left["width"] and right["y"] == left["y"]
-        assert page.is_visible(".srcnn-frames img")
-        assert all(text.is_visible() for text in page.locator("figcaption").all())
-        controls = page.locator("input, button, .how").all()
-        assert not any(control.is_visible() for control in controls)
+        seen = page.locator("img, figcaption").all()
+        assert all(element.is_visible() for element in seen)
+        hidden = page.locator("input, button, select, .how").all()
+        assert not any(control.is_visible() for control in hidden)
 
 
 # choose_picture ------------------------------------------------------------
 
 
-def png_of(picture) -> bytes:
-    Image.fromarray(picture).save(file := io.BytesIO(), "png")
-    return file.getvalue()
-
-
-def test_choosing_in_colab(pair, monkeypatch):
-    uploaded = {"photo (1).png": png_of(pair[0])}
-    colab = types.ModuleType("google.colab")
-    colab.files = types.SimpleNamespace(upload=lambda: uploaded)
-    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
-    monkeypatch.setitem(sys.modules, "google.colab", colab)
-    chosen = widgets.choose_picture()
-    assert np.array_equal(chosen.read(), pair[0])
-    uploaded.clear()
-    with pytest.raises(ValueError, match="no picture is chosen"):
-        chosen.read()
-
-
-def test_choosing_in_jupyter(pair, monkeypatch):
-    made = []
+@pytest.mark.parametrize("colab", [False, True])
+def test_choosing_a_picture(pair, monkeypatch, colab):
+    Image.fromarray(pair[0]).save(file := io.BytesIO(), "png")
+    made, uploaded = [], {"photo (1).png": file.getvalue()}
     monkeypatch.setattr(widgets, "display", made.append)
+    if colab:
+        module = types.ModuleType("google.colab")
+        module.files = types.SimpleNamespace(upload=lambda: uploaded)
+        monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+        monkeypatch.setitem(sys.modules, "google.colab", module)
     chosen = widgets.choose_picture()
-    with pytest.raises(ValueError, match="no picture is chosen"):
-        chosen.read()
-    (button,) = made
-    file = {"name": "a.png", "type": "image/png", "size": 1}
-    file["last_modified"] = datetime.datetime.now()
-    button.value = [file | {"content": memoryview(png_of(pair[1]))}]
-    assert np.array_equal(chosen.read(), pair[1])
-    button.value = [file | {"content": memoryview(b"hello")}]
+
+    def upload(files):
+        uploaded.clear()
+        uploaded.update(files)
+        about = {"type": "", "size": 1, "last_modified": datetime.datetime.now()}
+        for button in made:
+            button.value = [
+                about | {"name": name, "content": memoryview(content)}
+                for name, content in files.items()
+            ]
+
+    upload(dict(uploaded))
+    assert np.array_equal(chosen.read(), pair[0])
+    upload({"a.png": b"hello"})
     with pytest.raises(images.ImageError, match="a.png"):
+        chosen.read()
+    upload({})
+    with pytest.raises(ValueError, match="no picture is chosen"):
         chosen.read()
