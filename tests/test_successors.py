@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from srcnn_lib import datasets, images, results, training
+from srcnn_lib import datasets, results, training
 from srcnn_lib.chapters import successors
 from srcnn_lib.chapters.successors import ESPCN, FSRCNN, VDSR, super_resolve
 from srcnn_lib.models import SRCNN
-from srcnn_lib.resize import bicubic, imresize
+from srcnn_lib.resize import bicubic
 from srcnn_lib.subimages import SubImages, Validation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -26,12 +26,6 @@ SMALL = {
 def pictures():
     photographs = datasets.load("demo-train")
     return {k: photographs[k][80:220, 100:250] for k in photographs}
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """No other data to validate on."""
-    monkeypatch.setattr(datasets, "available", lambda name: False)
 
 
 def made(name, scale):
@@ -123,7 +117,7 @@ def test_the_transposed_convolution_is_pytorchs_and_centred(scale):
 
 
 @scales
-def test_sub_images_of_both_grids_line_up(pictures, scale):
+def test_sub_images_and_validation_on_both_grids_line_up(pictures, scale):
     """In all symmetries the label is the block that the input stands for."""
     chosen, b = [pictures["astronaut"], pictures["brick"][:100, :77]], 2 * scale
     sub_images = SubImages(chosen, scale, 5 * b, b, 2 * b, factor=scale)
@@ -137,34 +131,24 @@ def test_sub_images_of_both_grids_line_up(pictures, scale):
             means - inside.mT,
         ):
             assert error < elsewhere.square().mean() / 4
-    hr_y = images.modcrop(images.luma(chosen[0]), scale) / 255
-    inputs, labels = sub_images.cut(sub_images.grid())
-    lr_y = imresize(hr_y, 1 / scale)[:10, :10]
-    assert np.allclose(inputs[0, 0], lr_y, atol=1e-6)
-    assert np.allclose(labels[0, 0], hr_y[b : 4 * b, b : 4 * b], atol=1e-6)
-
-
-@scales
-def test_validation_gives_the_lr_picture_of_the_protocol(pictures, scale):
-    """Interpolating it again gives bicubic's PSNR: no half pixel is lost."""
     judge = Validation(pictures.values(), scale, factor=scale)
 
-    def interpolate(y):
+    def interpolate(y):  # the LR picture again: no half pixel is lost
         return torch.from_numpy(bicubic(y[0, 0].numpy(), scale))[None, None]
 
     assert abs(judge.psnr_db(interpolate) - judge.bicubic_db()) < 0.005
-    assert judge.bicubic_db() == Validation(pictures.values(), scale).bicubic_db()
 
 
-@pytest.mark.parametrize("name, optimiser, learning_rate", [
+@pytest.mark.parametrize("name, optimiser, rate", [
     ("VDSR", "muon", 0.02), ("FSRCNN", "muon", 0.02), ("ESPCN", "adam", 0.005),
 ])  # fmt: skip
-def test_training_lowers_the_error(pictures, name, optimiser, learning_rate, alone):
+def test_training_lowers_the_error(pictures, name, optimiser, rate, monkeypatch):
+    monkeypatch.setattr(datasets, "available", lambda name: False)  # to validate on
     network = made(name, 3)
     config = training.Config(
         steps=25, batch=4, warmup=5, ema_decay=0.0, validate_every=0, seed=1,
         size=12 + 2 * network.border, optimiser=optimiser,
-        learning_rate=learning_rate, sampling="importance",
+        learning_rate=rate, sampling="importance",
     )  # fmt: skip
     before = [p.clone() for p in network.parameters()]
     run = training.train(config, pictures, network=network, progress=False)
@@ -181,8 +165,7 @@ def test_the_recorded_study_is_of_these_networks_at_one_budget():
     names = {row["name"] for row in runs}
     assert len(runs) == len({(r["name"], r["seed"]) for r in runs}) == 3 * len(names)
     assert len({row["budget_s"] for row in runs}) == 1
-    for row in runs:  # what it was given, but for how busy the machine was
+    for row in runs:  # what it was given, except for how busy the machine was
         assert abs(row["processor_seconds"] / row["budget_s"] - 1) < 0.25
     timed = {row["name"]: row for row in study if row["kind"] == "time"}
-    assert names < set(timed)
     assert timed["FSRCNN"]["parameters"] == successors.parameters(FSRCNN(3))
