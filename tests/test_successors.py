@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from srcnn_lib import datasets, results, training
+from srcnn_lib import datasets, training
 from srcnn_lib.chapters import successors
 from srcnn_lib.chapters.successors import ESPCN, FSRCNN, VDSR, super_resolve
 from srcnn_lib.models import SRCNN
@@ -70,15 +70,6 @@ def test_bicubic_is_where_vdsr_begins_and_what_does_not_fit_is_refused(pictures)
         with pytest.raises(ValueError, match=message):
             call()
 
-
-def test_pixel_shuffle_written_out():
-    """Shi et al., equation 4, with one channel."""
-    network, maps = randomised(made("ESPCN", 3)), []
-    network.convs[-1].register_forward_hook(lambda *a: maps.append(a[2]))
-    out = network(torch.rand(1, 1, 12, 13).double())[0, 0]
-    for row, column in np.ndindex(36, 39):
-        k = 3 * (row % 3) + column % 3
-        assert out[row, column] == maps[0][0, k, row // 3, column // 3]
 
 
 def test_counts_are_the_papers():
@@ -157,15 +148,3 @@ def test_training_lowers_the_error(pictures, name, optimiser, rate, monkeypatch)
     assert judge.psnr_db(run.model) > judge.psnr_db(network) + 0.1
     assert all(map(torch.equal, before, network.parameters()))  # left as it was
     assert run.card["arch"] == run.config.arch == network.name
-
-
-def test_the_recorded_study_is_of_these_networks_at_one_budget():
-    study = results.study("successors")
-    runs = [row for row in study if row["kind"] == "run"]
-    names = {row["name"] for row in runs}
-    assert len(runs) == len({(r["name"], r["seed"]) for r in runs}) == 3 * len(names)
-    assert len({row["budget_s"] for row in runs}) == 1
-    for row in runs:  # what it was given, except for how busy the machine was
-        assert abs(row["processor_seconds"] / row["budget_s"] - 1) < 0.25
-    timed = {row["name"]: row for row in study if row["kind"] == "time"}
-    assert timed["FSRCNN"]["parameters"] == successors.parameters(FSRCNN(3))

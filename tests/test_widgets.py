@@ -49,6 +49,8 @@ def test_all_pictures_are_in_the_page_pixel_for_pixel(pair, grey):
     moving = frames({"a": a, "b": b})
     assert np.array_equal(pictures_of(moving), [b, a, b])  # one is shown, all are held
     assert "http" not in moving.page
+    figures = {name: plt.figure(figsize=(2, 1)) for name in "ab"}
+    assert len(pictures_of(frames(figures, start=0))) == 3 and not plt.get_fignums()
 
 
 def test_texts_are_text_and_no_markup(pair):
@@ -61,27 +63,19 @@ def test_texts_are_text_and_no_markup(pair):
     assert repr(shown) == "<3 frames, step 0 <now> … step 2 <now>>"
 
 
-def test_figures_may_be_frames():
-    figures = {name: plt.figure(figsize=(2, 1)) for name in "ab"}
-    assert len(pictures_of(frames(figures, start=0))) == 1 + len(figures)
-    assert not plt.get_fignums()
-
-
-@pytest.mark.parametrize(
-    "make, said",
-    [
-        (lambda a, b: widgets.overlay({"a": a, "b": b[1:]}), "one shape"),
-        (lambda a, b: widgets.overlay({"a": a[..., :2]}), "grey or RGB"),
-        (lambda a, b: widgets.overlay({"a": a}), "two pictures"),
-        (lambda a, b: widgets.overlay({"a": a, "b": b * 1.0}), "0…1"),
-        (lambda a, b: widgets.overlay({"a": a, "b": b}, (20, 0, 11)), "not inside"),
-        (lambda a, b: frames({"a": a, "b": b[1:]}), "one size"),
-        (lambda a, b: frames({}), "one size"),
-    ],
-)
-def test_unfit_pictures(pair, make, said):
-    with pytest.raises(ValueError, match=said):
-        make(*pair)
+def test_unfit_pictures(pair):
+    a, b = pair
+    for make, said in (
+        (lambda: widgets.overlay({"a": a, "b": b[1:]}), "one shape"),
+        (lambda: widgets.overlay({"a": a[..., :2]}), "grey or RGB"),
+        (lambda: widgets.overlay({"a": a}), "two pictures"),
+        (lambda: widgets.overlay({"a": a, "b": b * 1.0}), "0…1"),
+        (lambda: widgets.overlay({"a": a, "b": b}, (20, 0, 11)), "not inside"),
+        (lambda: frames({"a": a, "b": b[1:]}), "one size"),
+        (lambda: frames({}), "one size"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            make()
 
 
 # In a running notebook -------------------------------------------------------
@@ -253,30 +247,23 @@ def test_print_and_pages_without_scripts_have_figures(show):
 @pytest.mark.parametrize("colab", [False, True])
 def test_choosing_a_picture(pair, monkeypatch, colab):
     Image.fromarray(pair[0]).save(file := io.BytesIO(), "png")
-    made, uploaded = [], {"photo (1).png": file.getvalue()}
-    monkeypatch.setattr(widgets, "display", made.append)
+    uploaded, buttons = {}, []
+    monkeypatch.setattr(widgets, "display", buttons.append)
     if colab:
         module = types.ModuleType("google.colab")
         module.files = types.SimpleNamespace(upload=lambda: uploaded)
         monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
         monkeypatch.setitem(sys.modules, "google.colab", module)
     chosen = widgets.choose_picture()
-
-    def upload(files):
-        uploaded.clear()
-        uploaded.update(files)
-        about = {"type": "", "size": 1, "last_modified": datetime.datetime.now()}
-        for button in made:
-            button.value = [
-                about | {"name": name, "content": memoryview(content)}
-                for name, content in files.items()
-            ]
-
-    upload(dict(uploaded))
-    assert np.array_equal(chosen.read(), pair[0])
-    upload({"a.png": b"hello"})
-    with pytest.raises(images.ImageError, match="a.png"):
-        chosen.read()
-    upload({})
     with pytest.raises(ValueError, match="no picture is chosen"):
+        chosen.read()
+    now = datetime.datetime.now()
+    about = {"name": "a (1).png", "type": "", "size": 1, "last_modified": now}
+    for content in file.getvalue(), b"hello":
+        uploaded["a (1).png"] = content
+        for button in buttons:
+            button.value = [about | {"content": memoryview(content)}]
+        if content != b"hello":
+            assert np.array_equal(chosen.read(), pair[0])
+    with pytest.raises(images.ImageError, match="png"):
         chosen.read()
