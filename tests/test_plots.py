@@ -31,9 +31,8 @@ def perceptual_hash(figure) -> np.ndarray:
 
 
 def waterfall():
-    labels = ["Pillow, R, G, B", "luma", "MATLAB's kernel", "as the paper"]
-    values = [27.1, 28.4, 28.2, 30.39]
-    return plots.plot_steps(labels, values, target_db=30.39, target_label="paper")
+    states = {"Pillow": 27.1, "luma": 28.4, "MATLAB's kernel": 28.2, "paper": 30.39}
+    return plots.plot_steps([*states], [*states.values()], target_db=30.39)
 
 
 def curves():

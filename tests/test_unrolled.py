@@ -58,7 +58,6 @@ def learnt(school):
     )[0]  # fmt: skip
 
 
-
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("shape, steps", [((40, 50), 4), ((5, 13), 1), ((17, 5), 4)])
 def test_the_network_is_the_classic_pipeline(photograph, scale, shape, steps):
@@ -89,7 +88,6 @@ def test_small_pictures_are_bicubic_and_unfit_requests_refused(photograph, learn
     ):
         with pytest.raises(ValueError, match=said):
             call()
-
 
 
 def test_brightness_passes_contrast_scales_and_all_directions_change_nothing():
