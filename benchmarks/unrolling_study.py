@@ -50,7 +50,7 @@ class Bench:
         self.judge = training.Validation(held_out.values(), SCALE)
         self.origin += f" ({len(held_out)})"
         self.test = datasets.load("Set5")
-        self.windows = unrolled.windows(fit.values(), SCALE)
+        self.windows = unrolled.training_windows(fit.values(), SCALE)
         self.pairs = [streaming.pair(image, SCALE) for image in fit.values()]
         self.dictionaries = {
             atoms: sparse_coding.train(
@@ -135,7 +135,7 @@ class Bench:
         def run():
             model = make()
             began = time.process_time()  # of one thread: others may run
-            unrolled.fit(model, self.windows, **settings)
+            unrolled.fine_tune(model, self.windows, **settings)
             return model, round((time.process_time() - began) / 60, 2)
 
         return self.record(config, run)

@@ -361,7 +361,7 @@ def test_a_deck_has_each_part_and_the_whole_text_in_its_notes():
 
 def test_what_moves_on_a_page_stands_on_a_slide():
     grey = {f"no. {k}": np.full((4, 4), k / 9) for k in range(6)}
-    compared = slides.standing(widgets.compare(grey, caption="A & B").page)
+    compared = slides.standing(widgets.overlay(grey, caption="A & B").page)
     assert re.findall("<small>(.*?)</small>", compared) == [
         "no. 0", "no. 1", "no. 2", "no. 5"
     ]  # fmt: skip

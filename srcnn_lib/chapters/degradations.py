@@ -1,8 +1,9 @@
-"""Other ways in which a small picture comes about than the protocol's.
+"""Other ways than the protocol's to make an LR picture.
 
 The protocol shrinks by MATLAB's bicubic ``imresize`` and rounds nothing
-(`protocol.degrade`).  A network has seen nothing else; here is what it may
-meet.  All give a small luma picture, float, 0…1, aligned with the large one.
+(`protocol.degrade`).  A network has seen nothing else; here is what it may meet.  All
+take luma (H, W) uint8 with sides that `scale` divides, and give LR luma, float, 0…1,
+aligned with the HR picture.
 """
 
 import io
@@ -17,12 +18,7 @@ from torch.nn import functional as F
 from ..images import to_uint8
 from ..resize import imresize
 
-#: Of the camera's lens, in pixels of the large picture, at x3.
-BLUR_SIGMA = 1.6
-
-
-def _eight_bits(lr_255: np.ndarray) -> np.ndarray:
-    return to_uint8(lr_255) / 255.0
+BLUR_SIGMA = 1.6  # of the camera's lens, in HR pixels, at x3
 
 
 def matlab(hr_y: np.ndarray, scale: int) -> np.ndarray:
@@ -30,55 +26,54 @@ def matlab(hr_y: np.ndarray, scale: int) -> np.ndarray:
     return imresize(hr_y / 255.0, 1 / scale)
 
 
+def _rounded(lr_255: np.ndarray) -> np.ndarray:
+    """Rounded as any file holds it: 0…255 → 0…1."""
+    return to_uint8(lr_255) / 255.0
+
+
 def rounded(hr_y: np.ndarray, scale: int) -> np.ndarray:
-    """The same, rounded to 8 bits, as any file holds it."""
-    return _eight_bits(255 * matlab(hr_y, scale))
+    """The protocol, 8 bits."""
+    return _rounded(255 * matlab(hr_y, scale))
 
 
 def pillow(hr_y: np.ndarray, scale: int) -> np.ndarray:
     """Pillow's bicubic: the same kernel, antialiased too, 8 bits."""
-    height, width = hr_y.shape
-    small = (width // scale, height // scale)
-    resized = Image.fromarray(hr_y).resize(small, Image.Resampling.BICUBIC)
-    return np.asarray(resized) / 255.0
+    width, height = (side // scale for side in hr_y.T.shape)
+    hr_y = Image.fromarray(hr_y)
+    return np.asarray(hr_y.resize((width, height), Image.Resampling.BICUBIC)) / 255.0
 
 
 def not_antialiased(hr_y: np.ndarray, scale: int) -> np.ndarray:
     """Bicubic without antialiasing, as OpenCV's INTER_CUBIC; 8 bits.
 
-    PyTorch has the same kernel (a = -0.75) and the same grid of pixels.  At
-    x3 it falls on every third pixel and leaves out all the others.
+    PyTorch has the same kernel (a = -0.75) and the same grid of pixels.  At x3 this
+    grid falls on every third pixel and leaves out all the others.
     """
-    height, width = hr_y.shape
-    resized = F.interpolate(
-        torch.from_numpy(hr_y.astype(np.float64))[None, None],
-        size=(height // scale, width // scale),
-        mode="bicubic",
-        align_corners=False,
-        antialias=False,
-    )
-    return _eight_bits(resized[0, 0].numpy())
+    small = [side // scale for side in hr_y.shape]
+    hr_y = torch.from_numpy(hr_y.astype(np.float64))[None, None]
+    resized = F.interpolate(hr_y, small, mode="bicubic", antialias=False)
+    return _rounded(resized[0, 0].numpy())
 
 
 def area(hr_y: np.ndarray, scale: int) -> np.ndarray:
     """The mean of each square of scale × scale pixels; 8 bits."""
     height, width = hr_y.shape
     squares = hr_y.reshape(height // scale, scale, width // scale, scale)
-    return _eight_bits(squares.mean(axis=(1, 3)))
+    return _rounded(squares.mean(axis=(1, 3)))
 
 
 def camera(hr_y: np.ndarray, scale: int) -> np.ndarray:
     """A lens, which blurs, and a sensor, which takes samples; 8 bits.
 
-    A Gaussian of σ = `BLUR_SIGMA` · scale / 3, read at the middle of each
-    square of scale × scale pixels, between pixels where scale is even.
+    A Gaussian of σ = `BLUR_SIGMA` · scale / 3, read at the middle of each square of
+    scale × scale pixels, between pixels where scale is even.
     """
     sigma = BLUR_SIGMA * scale / 3
     blurred = ndimage.gaussian_filter(hr_y.astype(float), sigma, mode="nearest")
     if scale % 2:
         middle = scale // 2
-        return _eight_bits(blurred[middle::scale, middle::scale])
-    return _eight_bits(imresize(blurred, 1 / scale, method="bilinear", antialias=False))
+        return _rounded(blurred[middle::scale, middle::scale])
+    return _rounded(imresize(blurred, 1 / scale, method="bilinear", antialias=False))
 
 
 def noisy(sigma: float, seed: int = 0) -> Callable:
@@ -87,7 +82,7 @@ def noisy(sigma: float, seed: int = 0) -> Callable:
     def degrade(hr_y: np.ndarray, scale: int) -> np.ndarray:
         lr_255 = 255 * matlab(hr_y, scale)
         noise = np.random.default_rng(seed).normal(0, sigma, lr_255.shape)
-        return _eight_bits(lr_255 + noise)
+        return _rounded(lr_255 + noise)
 
     return degrade
 
@@ -104,7 +99,7 @@ def jpeg(quality: int) -> Callable:
     return degrade
 
 
-#: Name → ``degrade(hr_y, scale)``, hr_y uint8 with sides that scale divides.
+#: Name → ``degrade(hr_y, scale)``.
 ALL: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "MATLAB bicubic (the protocol)": matlab,
     "the same in 8 bits": rounded,

@@ -1,9 +1,8 @@
 """What came next: VDSR, FSRCNN and ESPCN, for `training.train`.
 
-VDSR goes deep and learns only what bicubic interpolation lacks.  FSRCNN and
-ESPCN read the small picture and enlarge it at the very end, so that a filter
-is moved over fewer pixels by the square of the scale.  All follow
-`models.Network`.
+VDSR is deep and learns only what bicubic interpolation lacks.  FSRCNN and ESPCN read
+the LR picture and enlarge it at the very end, so that a filter is applied at fewer
+pixels by the square of the scale.  All follow `models.Network`.
 """
 
 import numpy as np
@@ -11,29 +10,24 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..models import Network, choose_device
+from ..models import Network
 from ..resize import bicubic
 
 
 class VDSR(nn.Module):
     """Y ↦ Y + R(Y): many layers of 3×3 filters with a ReLU after each.
 
-    Starts as bicubic interpolation, as the last layer's weights are zero.
+    It starts as bicubic interpolation, because the last layer's weights are zero.
 
     Parameters
     ----------
-    depth : number of layers, 20 in the paper; every one adds two pixels to
+    depth : number of layers, 20 in the paper; each adds two pixels to the width of
         what an output pixel sees.
     width : filters of a layer, 64 in the paper.
 
-    Raises
-    ------
-    ValueError : for fewer than two layers or one filter.
-
-    Source: Kim et al., "Accurate image super-resolution using very deep
-    convolutional networks", CVPR 2016, section 3.  Theirs is trained with
-    zeros around each sub-image, for several scales at once, by SGD with
-    clipped gradients.
+    Source: Kim et al., "Accurate image super-resolution using very deep convolutional
+    networks", CVPR 2016, section 3.  Theirs is trained with zeros around each
+    sub-image, for several scales at once, by SGD with clipped gradients.
     """
 
     factor = 1
@@ -41,14 +35,10 @@ class VDSR(nn.Module):
     def __init__(self, depth: int = 20, width: int = 64):
         super().__init__()
         if depth < 2 or width < 1:
-            raise ValueError(
-                "VDSR has at least two layers and one filter in each, not "
-                f"{depth} and {width}"
-            )
+            raise ValueError(f"VDSR has at least two layers, not {depth} of {width}")
         widths = [1, *(depth - 1) * [width], 1]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(n, m, 3) for n, m in zip(widths, widths[1:])
-        )
+        convs = [nn.Conv2d(n, m, 3) for n, m in zip(widths, widths[1:])]
+        self.convs = nn.ModuleList(convs)
         for conv in self.convs[:-1]:
             nn.init.kaiming_normal_(conv.weight)
             nn.init.zeros_(conv.bias)
@@ -67,37 +57,33 @@ class VDSR(nn.Module):
 
 
 class FSRCNN(nn.Module):
-    """Features, shrinking, m mappings, expanding, deconvolution.
+    """Features, shrinking, m mappings, expanding, transposed convolution.
 
-    The deconvolution is centred: filter and block of large pixels share their
-    middle, or at even scales, where no odd filter can, are half a pixel off.
-    It is computed as a sub-pixel convolution, which is the same map and on a
-    CPU several times as fast; see `enlarge`.
+    The transposed convolution ("deconvolution" in the paper) is centred: the middles of
+    its filter and of a block of HR pixels coincide, or at even scales, where no odd
+    filter can, are half a pixel apart.  It is computed as a sub-pixel convolution,
+    which is the same map and several times as fast on a CPU; see `enlarge`.
 
     Parameters
     ----------
     scale : magnification.
-    d, s, m : numbers of features and of features after shrinking, and of
-        mapping layers; the paper's FSRCNN is (56, 12, 4), FSRCNN-s
-        (32, 5, 1).
+    d, s, m : numbers of features, of features after shrinking and of mapping layers;
+        the paper's FSRCNN is (56, 12, 4), FSRCNN-s (32, 5, 1).
 
-    Raises
-    ------
-    ValueError : for numbers below one.
-
-    Source: Dong et al., "Accelerating the super-resolution convolutional
-    neural network", ECCV 2016, section 3.2.
+    Source: Dong et al., "Accelerating the super-resolution convolutional neural
+    network", ECCV 2016, section 3.2.
     """
+
+    #: Of the transposed convolution's filter, in HR pixels.
+    WIDTH = 9
 
     def __init__(self, scale: int = 3, d: int = 56, s: int = 12, m: int = 4):
         super().__init__()
         if min(scale, d, s, m) < 1:
             raise ValueError("scale, d, s and m begin at 1")
-        widths = [1, d, *(m + 1) * [s], d]
-        sizes = [5, 1, *m * [3], 1]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(n, k, f) for n, k, f in zip(widths, widths[1:], sizes)
-        )
+        widths, sizes = [1, d, *(m + 1) * [s], d], [5, 1, *m * [3], 1]
+        convs = [nn.Conv2d(n, k, f) for n, k, f in zip(widths, widths[1:], sizes)]
+        self.convs = nn.ModuleList(convs)
         self.slopes = nn.ModuleList(nn.PReLU(k) for k in widths[1:])
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, a=0.25)
@@ -107,12 +93,9 @@ class FSRCNN(nn.Module):
         nn.init.zeros_(last.bias)
         self.convs.append(last)
         self.factor, self.name = scale, f"FSRCNN-{d}-{s}-{m}"
-        # Small pixels to each side that a block of large ones is made of.
+        # LR pixels to each side that contribute to a block of HR pixels.
         self.reach = -(-(self.WIDTH - scale) // (2 * scale))
         self.border = scale * (2 + m + self.reach)
-
-    #: Of the deconvolution's filter, in large pixels.
-    WIDTH = 9
 
     def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
         """(B, 1, h, w) ↦ (B, 1, h·scale, …); see `models.Network`."""
@@ -124,11 +107,11 @@ class FSRCNN(nn.Module):
         return self.enlarge(y)
 
     def enlarge(self, features: torch.Tensor) -> torch.Tensor:
-        """The deconvolution: (B, d, h, w) ↦ (B, 1, (h - 2·reach)·scale, …).
+        """Transposed convolution: (B, d, h, w) ↦ (B, 1, (h - 2·reach)·scale, …).
 
-        Large pixel `o` of a block is hit by the stamps of the small pixels
-        `reach` to either side, each with one row and column of its filter.
-        Those in order are a filter on the small picture, one for each `o`.
+        The LR pixels up to `reach` to either side contribute to an HR pixel of a block,
+        each with one row and column of its filter.  Those in order are a filter on the
+        LR picture, one for each HR pixel of the block.
         """
         f, r = self.factor, self.reach
         first = (self.WIDTH - f) // 2 + f * r
@@ -143,20 +126,18 @@ class FSRCNN(nn.Module):
 
 
 class ESPCN(nn.Module):
-    """Three layers on the small picture; the last has scale² filters.
+    """Three layers on the LR picture: 5×5, tanh, 3×3, tanh, and scale² filters of 3×3.
 
-    Each of these makes one of the scale × scale pixels of a block ("sub-pixel
+    Each of the last makes one of the scale × scale pixels of a block ("sub-pixel
     convolution").
 
     Parameters
     ----------
     scale : magnification.
-    n : numbers of filters, the paper's are (64, 32), of 5×5 and 3×3 pixels;
-        the last layer's are 3×3.
+    n : numbers of filters, in the paper (64, 32).
 
-    Source: Shi et al., "Real-time single image and video super-resolution
-    using an efficient sub-pixel convolutional neural network", CVPR 2016,
-    section 2; tanh after each layer but the last.
+    Source: Shi et al., "Real-time single image and video super-resolution using an
+    efficient sub-pixel convolutional neural network", CVPR 2016, section 2.
     """
 
     def __init__(self, scale: int = 3, n: tuple[int, int] = (64, 32)):
@@ -164,9 +145,8 @@ class ESPCN(nn.Module):
         if min(scale, *n) < 1:
             raise ValueError("scale and numbers of filters begin at 1")
         widths = [1, *n, scale**2]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(k, m, f) for k, m, f in zip(widths, widths[1:], (5, 3, 3))
-        )
+        convs = [nn.Conv2d(k, m, f) for k, m, f in zip(widths, widths[1:], (5, 3, 3))]
+        self.convs = nn.ModuleList(convs)
         for conv in self.convs:
             nn.init.xavier_normal_(conv.weight)
             nn.init.zeros_(conv.bias)
@@ -191,49 +171,27 @@ def _convolve(conv: nn.Conv2d, y: torch.Tensor, padding: str) -> torch.Tensor:
 
 
 def parameters(network: Network) -> int:
-    """Number of all that is learnt: weights, biases, slopes."""
+    """Number of learnt parameters: weights, biases, slopes."""
     return sum(p.numel() for p in network.parameters())
 
 
 def multiplications(network: Network) -> float:
-    """For one pixel of the large picture, interpolation left out.
+    """Multiplications for one HR pixel, without the interpolation.
 
-    A filter is moved over every pixel of the network's input, of which there
-    are `factor`² times fewer than of its output.
+    A filter is applied at every pixel of the network's input, which has `factor`² times
+    fewer pixels than its output.
     """
-    weights = sum(conv.weight.numel() for conv in network.convs)
-    return weights / network.factor**2
+    return sum(conv.weight.numel() for conv in network.convs) / network.factor**2
 
 
-class NetworkMethod:
-    """A network as a method; call it with ``(lr_y, scale)``.
+@torch.inference_mode()
+def super_resolve(network: Network, lr_y: np.ndarray, scale: int) -> np.ndarray:
+    """Apply a network: (h, w) in 0…1 → (h·scale, w·scale), float32, about 0…1.
 
-    The whole picture at once: with 64 features about 300 bytes a pixel of
-    the large picture or, for FSRCNN and ESPCN, of the small one.
-
-    Parameters
-    ----------
-    network : trained for the scale it will be called with.
-    device : auto, cpu or cuda.
+    ``partial(super_resolve, network)`` is a method; it takes the whole picture at once.
     """
-
-    def __init__(self, network: Network, device: str = "auto"):
-        self.device = choose_device(device)
-        self.network = network.to(self.device).eval()
-
-    @torch.inference_mode()
-    def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
-        """(h, w) in 0…1 → (h·scale, w·scale), float32, about 0…1.
-
-        Raises
-        ------
-        ValueError : when the network was made for another scale.
-        """
-        factor = self.network.factor
-        if factor not in (1, scale):
-            raise ValueError(
-                f"{self.network.name} enlarges {factor} times, not {scale}"
-            )
-        y = lr_y if factor > 1 else bicubic(lr_y, scale)
-        y = torch.from_numpy(np.ascontiguousarray(y, dtype=np.float32))
-        return self.network(y[None, None].to(self.device))[0, 0].cpu().numpy()
+    if network.factor not in (1, scale):
+        raise ValueError(f"{network.name} enlarges {network.factor} times, not {scale}")
+    y = lr_y if network.factor > 1 else bicubic(lr_y, scale)
+    y = torch.from_numpy(np.array(y, dtype=np.float32))[None, None]
+    return network(y.to(next(network.parameters()).device))[0, 0].cpu().numpy()

@@ -1,9 +1,9 @@
 """SC as a network: convolution, thresholds, convolution.
 
-The search for codes is cut off after k steps of ISTA, each a 1×1 convolution
-and a threshold.  What comes before and after is linear and becomes one
-convolution each.  With the weights of the dictionaries the network is SC,
-pixel for pixel; then any part of it can be learnt.
+The search for codes stops after k steps of ISTA, each a 1×1 convolution and a
+threshold.  The linear steps before and after become one convolution each.  With the
+weights of the dictionaries the network is SC, pixel for pixel; then any part of it can
+be learnt.
 
 Source: Dong et al., TPAMI 2016, section 3.2; Gregor and LeCun, Learning fast
 approximations of sparse coding, ICML 2010.
@@ -20,8 +20,6 @@ from ..models import SRCNN, initialise
 from ..resize import bicubic, imresize, resize_matrix
 from ..subimages import SubImages
 
-#: Width of a first-stage filter: a patch, and what derivatives see around it.
-SEEN = ZOOM * (PATCH + 2)
 #: LR pixels of a training window, and of its border on each side.
 WINDOW, BORDER = 20, 5
 #: What can be learnt, by the name that `UnrolledSC.let_go` takes.
@@ -36,36 +34,26 @@ FREEDOMS = {
 class UnrolledSC(nn.Module):
     """SC with k steps of ISTA, as three stages; nothing is learnt at first.
 
-    1. `analysis`: one convolution by the LR dictionary, one place per LR
-       pixel.  The derivatives that SC takes are part of its filters.
-    2. k steps: `mixing`, a 1×1 convolution, then a threshold.  SC divides a
-       patch by its length, codes it and multiplies again; the same comes out
-       when the thresholds are multiplied by the length instead.
-    3. `synthesis`: one transposed convolution by the HR dictionary.  Patches
-       overlap and their weighted mean is taken, with equal `shares` at first.
-       The mean luma of a patch takes no part in stage 2 and is added here.
+    1. `analysis`: one convolution by the LR dictionary, one place per LR pixel.  The
+       derivatives that SC takes are part of its filters.
+    2. k steps: `mixing`, a 1×1 convolution, then a threshold.  SC divides a patch by
+       its norm, codes it and multiplies again.  Multiplying the thresholds by the
+       norm instead gives the same.
+    3. `synthesis`: one transposed convolution by the HR dictionary.  Patches overlap
+       and their weighted mean is taken, with equal shares at first.  The mean luma of
+       a patch takes no part in stage 2 and is added here.
 
     Parameters
     ----------
     dictionaries : of SC.
     steps : k, at least 1.
-    two_sided : whether codes may be negative: the threshold then is a pair of
-        ReLUs, and the solution that of the lasso without c ≥ 0.
-    dtype : of the weights.
-
-    Raises
-    ------
-    ValueError : for fewer steps than 1.
+    two_sided : whether codes may be negative: each threshold is then a pair of ReLUs.
     """
 
     def __init__(
-        self,
-        dictionaries: Dictionaries,
-        steps: int,
-        *,
-        two_sided: bool = False,
-        dtype: torch.dtype = torch.float32,
-    ):
+        self, dictionaries: Dictionaries, steps: int, *, two_sided=False,
+        dtype=torch.float32,
+    ):  # fmt: skip
         super().__init__()
         if steps < 1:
             raise ValueError(f"steps must be at least 1, not {steps}")
@@ -90,40 +78,22 @@ class UnrolledSC(nn.Module):
         self.let_go()
 
     def let_go(self, *freedoms: str) -> "UnrolledSC":
-        """Let training change these of `FREEDOMS` and nothing else.
-
-        Raises
-        ------
-        ValueError : for an unknown name.
-        """
-        unknown = set(freedoms) - set(FREEDOMS)
-        if unknown:
-            raise ValueError(
-                f"there are the freedoms {', '.join(FREEDOMS)}, "
-                f"not {unknown.pop()!r}"
-            )
+        """Let training change these of `FREEDOMS` and nothing else."""
+        if unknown := set(freedoms) - set(FREEDOMS):
+            raise ValueError(f"{unknown.pop()!r} is none of {', '.join(FREEDOMS)}")
         free = {name for freedom in freedoms for name in FREEDOMS[freedom]}
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in free)
         return self
 
     def without_contrast(self, typical: float) -> "UnrolledSC":
-        """Make the thresholds the same everywhere, as biases are.
-
-        Parameters
-        ----------
-        typical : length of a patch's features, for which they are right.
-        """
+        """Make the thresholds biases, right for features of the norm `typical`."""
         self.fixed_contrast = self.analysis.new_tensor(typical)
         return self
 
     @torch.no_grad()
     def narrow(self, n2: int) -> "UnrolledSC":
-        """Put a 1×1 convolution to `n2` maps before stage 3.
-
-        The best that is linear: the `n2` first directions of the HR
-        dictionary, by singular value decomposition.
-        """
+        """Put the best linear 1×1 convolution to `n2` maps before stage 3, by SVD."""
         flat = self.synthesis.flatten(1)
         u, s, v = torch.linalg.svd(flat.double(), full_matrices=False)
         root = s[:n2].sqrt()
@@ -133,20 +103,15 @@ class UnrolledSC(nn.Module):
         return self
 
     def codes(self, seen: torch.Tensor) -> torch.Tensor:
-        """Stages 1 and 2, (B, atoms, h - 4, w - 4); see `forward`.
-
-        They are SC's codes times the patches' lengths.
-        """
+        """Stages 1 and 2: SC's codes times the patches' norms, (B, atoms, h-4, w-4)."""
         heard = F.conv2d(seen, self.analysis, stride=ZOOM)
         contrast = self.contrast(seen)
         sizes, thresholds = self.log_step.exp(), self.log_threshold.exp()
-        codes = None
+        codes = mixed = 0
         for step, (size, threshold) in enumerate(zip(sizes, thresholds)):
-            if codes is None:
-                ahead = size * heard
-            else:
+            if step:
                 mixed = F.conv2d(codes, self.mixing[step - 1, :, :, None, None])
-                ahead = codes - size * (mixed - heard)
+            ahead = codes - size * (mixed - heard)
             level = size * threshold[:, None, None] * contrast
             codes = F.relu(ahead - level)
             if self.two_sided:
@@ -154,7 +119,7 @@ class UnrolledSC(nn.Module):
         return codes
 
     def contrast(self, seen: torch.Tensor) -> torch.Tensor:
-        """Lengths of the patches' features, at least 1, (B, 1, h-4, w-4)."""
+        """Norms of the patches' features, at least 1, (B, 1, h-4, w-4)."""
         if self.fixed_contrast is not None:
             return self.fixed_contrast
         maps = F.conv2d(seen, self.kernels)
@@ -163,36 +128,25 @@ class UnrolledSC(nn.Module):
         return (mean * (ZOOM * PATCH) ** 2).clamp(min=1).sqrt()
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        """Enhance a picture that was enlarged by `ZOOM`.
+        """Enhance a picture that was enlarged by `ZOOM`: (B, 1, 2·h, 2·w), in 0…1.
 
-        Parameters
-        ----------
-        seen : (B, 1, 2·h, 2·w), in 0…1.
-
-        Returns
-        -------
-        (B, 1, (h - 2)·scale, (w - 2)·scale): all but one LR pixel on each
-        side, which no patch covers.
+        Returns (B, 1, (h - 2)·scale, (w - 2)·scale): no patch covers the outermost LR
+        pixel on each side.
         """
         codes = self.codes(seen)
         if self.reduction is not None:
             codes = F.conv2d(codes, self.reduction[..., None, None])
-        inner = seen[..., ZOOM:-ZOOM, ZOOM:-ZOOM]
-        means = F.avg_pool2d(inner, ZOOM * PATCH, stride=ZOOM)
+        means = F.avg_pool2d(seen[..., ZOOM:-ZOOM, ZOOM:-ZOOM], ZOOM * PATCH, ZOOM)
         shares = self.log_share.exp()
 
         def overlap(maps, filters):
             return F.conv_transpose2d(maps, filters, stride=self.scale)
 
-        total = overlap(codes, self.synthesis * shares)
-        total = total + overlap(means, shares)
+        total = overlap(codes, self.synthesis * shares) + overlap(means, shares)
         return total / overlap(torch.ones_like(means[:1]), shares)
 
     def enhance(self, y: torch.Tensor) -> torch.Tensor:
-        """As an SRCNN is called: (B, 1, H, W), by bicubic interpolation.
-
-        At odd scales; see `zoomed`.  The outermost LR pixel stays bicubic.
-        """
+        """Enhance a bicubic picture (B, 1, H, W), as an SRCNN does; see `zoomed`."""
         s = self.scale
         out = y.clone()
         out[..., s:-s, s:-s] = self(zoomed(y, s))
@@ -200,27 +154,16 @@ class UnrolledSC(nn.Module):
 
 
 class UnrolledMethod:
-    """An `UnrolledSC` as a method; call it with ``(lr_y, scale)``.
-
-    As in `SparseCoding` the outermost LR pixel on each side has no patch:
-    bicubic there.  The picture is held whole.
-    """
+    """An `UnrolledSC` as a method; the outermost LR pixel on each side is bicubic."""
 
     def __init__(self, model: UnrolledSC):
         self.model = model
 
     @torch.inference_mode()
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
-        """(h, w) in 0…1 → (h·scale, w·scale), float64, about 0…1.
-
-        Raises
-        ------
-        ValueError : for another scale than the dictionaries'.
-        """
+        """(h, w) in 0…1 → (h·scale, w·scale), float64, about 0…1."""
         if scale != self.model.scale:
-            raise ValueError(
-                f"the network is for x{self.model.scale}, not x{scale}"
-            )
+            raise ValueError(f"the network is for x{self.model.scale}, not x{scale}")
         sr_y = bicubic(lr_y, scale)
         if min(lr_y.shape) <= PATCH + 1:
             return sr_y
@@ -230,55 +173,34 @@ class UnrolledMethod:
         return sr_y
 
 
-# Learning -------------------------------------------------------------------
-
-
 def zoomed(y: torch.Tensor, scale: int) -> torch.Tensor:
-    """What SC sees of a picture, (B, 1, 2·h, 2·w), from its bicubic one.
+    """SC's input (B, 1, 2·h, 2·w) from the bicubic picture (B, 1, h·scale, …).
 
-    At odd scales the middle of each block of scale × scale pixels is the LR
-    pixel itself, so that nothing is lost.
-
-    Parameters
-    ----------
-    y : (B, 1, h·scale, w·scale), by bicubic interpolation.
-
-    Raises
-    ------
-    ValueError : for an even scale.
+    At odd scales only, the middle of each block of pixels is the LR pixel itself.
     """
     if scale % 2 == 0:
         raise ValueError(f"x{scale} keeps no LR pixel; only odd scales do")
     lr_y = y[..., scale // 2 :: scale, scale // 2 :: scale]
-    down, across = (
-        torch.from_numpy(resize_matrix(n, ZOOM * n).toarray()).to(y)
-        for n in lr_y.shape[-2:]
-    )
+    down, across = (torch.from_numpy(resize_matrix(n, ZOOM * n).toarray()).to(y)
+                    for n in lr_y.shape[-2:])  # fmt: skip
     return down @ lr_y @ across.T
 
 
-def start_srcnn(
-    dictionaries: Dictionaries, pictures, *, seed: int = 0
-) -> SRCNN:
+def start_srcnn(dictionaries: Dictionaries, pictures, *, seed: int = 0) -> SRCNN:
     """SRCNN 9-1-5 that begins as sparse coding, cut down to its shape.
 
-    Layer 1: the 63 atoms' responses, fitted by least squares to windows of
-    the bicubic picture, one step of ISTA with the thresholds as biases; and
-    the patch's mean.  Layer 2: the 15 first directions of the HR dictionary,
-    each as a pair of ReLUs, and the mean.  Layer 3: the middle of the HR
-    patches and their overlap, all at equal shares.  One number is fitted, the
-    step's length.
+    Layer 1: the 63 atoms' responses, fitted by least squares to windows of the bicubic
+    picture, one step of ISTA with the thresholds as biases; and the patch's mean.
+    Layer 2: the 15 first directions of the HR dictionary, each as a pair of ReLUs, and
+    the mean.  Layer 3: the middle of the HR patches and their overlap, all at equal
+    shares.  One number is fitted, the size of the step.
 
     Parameters
     ----------
     dictionaries : for x3, of at least 63 atoms; the first 63 are used.
-    pictures : pairs of bicubic picture and ground truth, each (H, W) float32
-        in 0…1, as from `streaming.pair`.
+    pictures : pairs of bicubic picture and ground truth, each (H, W) float32 in 0…1,
+        as from `protocol.pair`.
     seed : of the one filter of layer 2 that is left over.
-
-    Raises
-    ------
-    ValueError : for dictionaries of another scale, or fewer atoms.
     """
     model = SRCNN()
     (f1, _, f3), (n1, n2) = model.architecture.f, model.architecture.n
@@ -290,12 +212,9 @@ def start_srcnn(
         )
     initialise(model, "default", torch.Generator().manual_seed(seed))
     lr, hr = (d[: n1 - 1].double() for d in dictionaries[:2])
-    one_step = UnrolledSC(
-        dictionaries._replace(lr=lr, hr=hr), 1, dtype=torch.float64
-    )
+    one_step = UnrolledSC(dictionaries._replace(lr=lr, hr=hr), 1, dtype=lr.dtype)
     filters, contrast = _fit_filters(one_step, pictures)
-    pairs = (n2 - 1) // 2
-    margin = (side - f3) // 2
+    pairs, margin = (n2 - 1) // 2, (side - f3) // 2
     middle = hr.view(-1, side, side)[:, margin:-margin, margin:-margin]
     u, s, v = torch.linalg.svd(middle.flatten(1), full_matrices=False)
     layer1, layer2, layer3 = model.convs
@@ -340,7 +259,7 @@ def _fit_filters(one_step: UnrolledSC, pictures):
 
 
 def _best_step(model: SRCNN, pictures) -> float:
-    """The factor of the detail that makes the squared error least."""
+    """The factor of the detail that minimises the squared error."""
     detail = model.convs[2].weight.clone()
     model.convs[2].weight[0, 1:] = 0
     products = squares = 0.0
@@ -356,71 +275,49 @@ def _best_step(model: SRCNN, pictures) -> float:
     return products / squares
 
 
-def fit(
-    model: UnrolledSC | SRCNN,
-    sub_images: SubImages,
-    steps: int,
-    *,
-    learning_rate: float = 1e-3,
-    batch: int = 8,
-    seed: int = 0,
-) -> list[float]:
-    """Train what may change, in place; the same windows whichever model.
+def fine_tune(
+    model: UnrolledSC | SRCNN, sub_images: SubImages, steps: int, *,
+    learning_rate: float = 1e-3, batch: int = 8, seed: int = 0,
+) -> list[float]:  # fmt: skip
+    """Train what may change, in place, on `sub_images` as from `training_windows`.
 
-    Adam on the mean squared error, in steps that shrink linearly to nothing.
-    The logarithms of an `UnrolledSC` take ten times as long steps.
+    Adam on the mean squared error, with a learning rate that falls linearly to zero;
+    it is ten times as large for the logarithms of an `UnrolledSC`.  The mini-batches
+    depend on the seed alone.
 
-    Parameters
-    ----------
-    sub_images : as from `windows`.
-
-    Returns
-    -------
-    The loss of each step.
-
-    Raises
-    ------
-    ValueError : when nothing may change.
+    Returns the loss of each step.
     """
     free = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     if not free:
         raise ValueError("nothing is let go, so there is nothing to train")
-    groups = [
-        {"params": [p for n, p in free if n.startswith("log_")], "lr": 10.0},
-        {"params": [p for n, p in free if not n.startswith("log_")], "lr": 1.0},
-    ]
-    optimiser = torch.optim.Adam(groups)
-    lengths = [learning_rate * group["lr"] for group in optimiser.param_groups]
+    optimiser = torch.optim.Adam(
+        {"params": [p], "lr": learning_rate * (10 if name.startswith("log_") else 1)}
+        for name, p in free
+    )
+    falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: 1 - k / steps)
     generator = torch.Generator().manual_seed(seed)
-    starts, widths = sub_images.grid()
+    windows = sub_images.grid()
     losses = []
-    for step in range(steps):
-        for group, length in zip(optimiser.param_groups, lengths):
-            group["lr"] = length * (1 - step / steps)
-        drawn = torch.randint(len(starts), (batch,), generator=generator)
+    for _ in range(steps):
+        drawn = torch.randint(len(windows), (batch,), generator=generator)
         symmetry = torch.randint(8, (batch,), generator=generator)
-        y, hr_y = sub_images.cut(starts[drawn], widths[drawn], symmetry)
+        y, hr_y = sub_images.cut(windows[drawn], symmetry)
         loss = F.mse_loss(_inside(model, y, sub_images.border), hr_y)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        falling.step()
         losses.append(loss.item())
     return losses
 
 
-def windows(pictures, scale: int) -> SubImages:
-    """Training windows at LR pixels, for `fit`.
-
-    Their border is as wide as a window's edge makes itself felt: by twofold
-    enlargement, derivatives, and patches that are not all there.
-    """
-    return SubImages(
-        pictures, scale, WINDOW * scale, BORDER * scale, stride=scale
-    )
+def training_windows(pictures, scale: int) -> SubImages:
+    """Training windows at LR pixels, with a border as wide as an edge has an effect."""
+    return SubImages(pictures, scale, WINDOW * scale, BORDER * scale, stride=scale)
 
 
 def _inside(model, y, border):
-    """What the model answers where it sees no edge, from a window `y`."""
+    """The model's output for a window `y`, where it sees no edge."""
     if isinstance(model, SRCNN):
         spare = border - model.architecture.border
         return model(y[..., spare:-spare, spare:-spare], padding="valid")
