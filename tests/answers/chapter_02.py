@@ -168,65 +168,35 @@ def never_clipped(img, R, C):
 
 
 ANSWERS = {
-    "2.1": (
-        (-0.074074, 0.777778, 0.333333, -0.037037),
-        {
-            "wrong order": (-1 / 27, 9 / 27, 21 / 27, -2 / 27),
-            "a = −0.75": [k(d, -0.75) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
-            "a = −1": [k(d, -1) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
-            "the nearest pixel alone": (0, 1, 0, 0),
-            "only no. 2 and 3 of the 4": (-0.1, 0.7778, 0.3333, -0.01),
-            "none of the 4": (0.1, 0.4, 0.4, 0.1),
-            "linear interpolation": (0, 2 / 3, 1 / 3, 0),
-            "second line of the formula": tuple(
-                1.5 * d**3 - 2.5 * d**2 + 1 for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)
-            ),
-            "negative": (0.0741, 0.7778, 0.3333, 0.0370),
-            "27ths": (-2, 21, 9, -1),
-        },
-    ),
-    "2.2": (
-        loops,
-        {
-            "at i + ½, not i": shifted,
-            "subtract ½ again": lambda n, m: shifted(n, m, half=0.5),
-            "only the four nearest": four_taps,
-            "the wrong way": lambda n, m: loops(n, m, stretch=n / m),
-            "you have n_out / n_in": upside_down,
-            "this is linear": linear,
-            "no antialiasing": lambda n, m: loops(n, m, stretch=1),
-            "do not sum to one": lambda n, m: loops(n, m, normal=False),
-            "only nearly": times_scale,
-            "clamped": lambda n, m: loops(n, m, where=clamped),
-            "pixel −1 is pixel 0": lambda n, m: loops(
-                n, m, where=mirrored_at_the_centre
-            ),
-            "negative indices": by_the_other_end,
-            "left out": left_out,
-            "add them up": overwritten,
-            "MATLAB's is −0.5": lambda n, m: loops(n, m, a=-0.75),
-            "never above 1": always_stretched,
-            "to enlarge 6 pixels": only_shrinks,
-        },
-    ),
-    "2.3": (
-        matlab_loops,
-        {
-            "rounded once": lambda img, R, C: uint8(R @ img @ C.T),
-            "nothing is rounded": lambda img, R, C: R @ img @ C.T,
-            "is not rounded": lambda img, R, C: ((R @ img).clip(0, 255) @ C.T).clip(
-                0, 255
-            ),
-            "begins with the height": lambda img, R, C: uint8(R @ uint8(img @ C.T)),
-            "even neighbour": even,
-            "cut off": cut_off,
-            "wrap around": wrapped,
-            "first pass is clipped": lambda img, R, C: uint8(
-                (R @ img).clip(0, 255) @ C.T
-            ),
-            "only the first pass": lambda img, R, C: uint8(R @ img) @ C.T,
-            "after the first pass": clipped_late,
-            "rounded but not clipped": never_clipped,
-        },
-    ),
-}
+    "2.1": ((-0.074074, 0.777778, 0.333333, -0.037037), {
+        "reversed": (-1 / 27, 9 / 27, 21 / 27, -2 / 27),
+        "a-0.75": [k(d, -0.75) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
+        "a-1": [k(d, -1) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
+        "nearest": (0, 1, 0, 0), "result-only-2-3": (-0.1, 0.7778, 0.3333, -0.01),
+        "result-none": (0.1, 0.4, 0.4, 0.1), "linear": (0, 2 / 3, 1 / 3, 0),
+        "near-branch": tuple((1.5 * d ** 3 - 2.5 * d ** 2 + 1 for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3))),
+        "sign": (0.0741, 0.7778, 0.3333, 0.0370), "sum": (-2, 21, 9, -1),
+    }),
+    "2.2": (loops, {
+        "centre": shifted, "half": lambda n, m: shifted(n, m, half=0.5),
+        "four-taps": four_taps, "narrower": lambda n, m: loops(n, m, stretch=n / m),
+        "inverse": upside_down, "linear": linear,
+        "antialias": lambda n, m: loops(n, m, stretch=1),
+        "sum": lambda n, m: loops(n, m, normal=False), "nearly": times_scale,
+        "clamp": lambda n, m: loops(n, m, where=clamped),
+        "reflect": lambda n, m: loops(n, m, where=mirrored_at_the_centre),
+        "wrap": by_the_other_end, "drop": left_out, "overwritten": overwritten,
+        "a-0.75": lambda n, m: loops(n, m, a=-0.75),
+        "enlarging-narrower": always_stretched, "enlarging-raised": only_shrinks,
+    }),
+    "2.3": (matlab_loops, {
+        "once": lambda img, R, C: uint8(R @ img @ C.T),
+        "unrounded": lambda img, R, C: R @ img @ C.T,
+        "clipped-only": lambda img, R, C: ((R @ img).clip(0, 255) @ C.T).clip(0, 255),
+        "width-first": lambda img, R, C: uint8(R @ uint8(img @ C.T)), "even": even,
+        "cut-off": cut_off, "wrapped": wrapped,
+        "first-unrounded": lambda img, R, C: uint8((R @ img).clip(0, 255) @ C.T),
+        "first-only": lambda img, R, C: uint8(R @ img) @ C.T,
+        "first-unclipped": clipped_late, "unclipped": never_clipped,
+    }),
+}  # fmt: skip

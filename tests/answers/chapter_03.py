@@ -219,83 +219,43 @@ def fold_by_most(patches, step):
 
 
 ANSWERS = {
-    "3.2": (
-        grow,
-        {
-            "absolute values": grow_by(lambda D, x, rest: (D @ rest).argmax()),
-            "not with the patch itself": grow_by(lambda D, x, r: abs(D @ x).argmax()),
-            "atoms taken are left out": grow_left,
-            "lost their weights": grow_only_new,
-            "those of what is left": grow_on_rest,
-            "the O in OMP": grow_keeping,
-            "correlations are not weights": grow_by_products,
-            "no atom was added": grow_not,
-        },
-    ),
-    "3.3": (
-        np.array([1.0, 2.0, 0.6]),
-        {
-            "wakes no atom": (2.0, 2.0, 0.6),
-            "of either sign": (1, 1, 0.6),
-            "also shrinks": (1, 2, 1.0),
-            "not by λ/2": (1, 2, 1 - 0.4 / 2),
-            "1 − 0.4": (1, 2, 0.4),
-            "is not negative": (1, -2, 0.6),
-            "only no. 2 and 3 of the 3": (1.6, 2, 0.6),
-            "in a tuple": (1, 2),
-        },
-    ),
-    "3.4": (
-        step_loops,
-        {
-            "uphill": step_uphill,
-            "penalty times the step": step_by_penalty,
-            "negative weights are cut off": step_relu,
-            "hard threshold": step_hard,
-            "the sign is lost": lambda *a: abs(step_loops(*a)),
-            "change their sign": step_past_zero,
-            "part of the slope": step_as_slope,
-            "threshold is missing": lambda c, x, D, penalty, step: step_loops(
-                c, x, D, 0, step
-            ),
-            "not scaled by the step": step_without_step,
-            "subtract x from c @ D": step_from_zero,
-            "has no factor 2": step_twice,
-            "yours comes first": lambda c, x, D, penalty, step: step_loops(
-                F.softshrink(torch.from_numpy(c), step * penalty).numpy(), x, D, 0, step
-            ),
-            "starts from the thresholded": step_first_cut,
-        },
-    ),
-    "3.5": (
-        mod,
-        {
-            "take up their lengths": lambda X, C: (mod(X, C)[0], C),
-            "the wrong way": mod_divided_twice,
-            "yours are exchanged": lambda X, C: (mod(X, C)[1], mod(X, C)[0]),
-            "root of the sum": mod_squares,
-            "found anew": mod_recoded,
-            "this gave 1": lambda X, C: mod(X, C)[0],
-            "not of unit length": lambda X, C: (np.linalg.pinv(C) @ X, C),
-            "the columns have been": mod_columns,
-            "not yet the solution": mod_product,
-            "divided by one number": mod_one_length,
-        },
-    ),
-    "3.6": (
-        fold,
-        {
-            "this is the sum": lambda p, step: fold(p, step, weigh=False),
-            "fewer patches overlap": fold_by_most,
-            "pixels in a patch": lambda p, step: (
-                fold(p, step, weigh=False) / p[0, 0].size
-            ),
-            "only the first one": lambda p, step: paste(p, step, lambda old, new: old),
-            "only the last one": lambda p, step: paste(p, step, lambda old, new: new),
-            "weighs the last one most": lambda p, step: paste(
-                p, step, lambda old, new: (old + new) / 2
-            ),
-            "transposed": lambda p, step: fold(p.transpose(0, 1, 3, 2).copy(), step),
-        },
-    ),
-}
+    "3.2": (grow, {
+        "signed": grow_by(lambda D, x, rest: (D @ rest).argmax()),
+        "of-patch": grow_by(lambda D, x, r: abs(D @ x).argmax()),
+        "others-of-patch": grow_left, "only-new": grow_only_new,
+        "of-rest": grow_on_rest, "alone": grow_keeping,
+        "correlations": grow_by_products, "same": grow_not,
+    }),
+    "3.3": (np.array([1.0, 2.0, 0.6]), {
+        "one-sided": (2.0, 2.0, 0.6), "two-sided": (1, 1, 0.6), "unshrunk": (1, 2, 1.0),
+        "half": (1, 2, 1 - 0.4 / 2), "by-penalty": (1, 2, 0.4),
+        "negative": (1, -2, 0.6), "result-only-2-3": (1.6, 2, 0.6),
+        "result-count": (1, 2),
+    }),
+    "3.4": (step_loops, {
+        "uphill": step_uphill, "unscaled-threshold": step_by_penalty,
+        "one-sided": step_relu, "hard": step_hard,
+        "sign": lambda *a: abs(step_loops(*a)), "past-zero": step_past_zero,
+        "subgradient": step_as_slope,
+        "no-threshold": lambda c, x, D, penalty, step: step_loops(c, x, D, 0, step),
+        "unscaled-slope": step_without_step, "from-zero": step_from_zero,
+        "twice": step_twice,
+        "threshold-first": lambda c, x, D, penalty, step: step_loops(F.softshrink(torch.from_numpy(c), step * penalty).numpy(), x, D, 0, step),
+        "start": step_first_cut,
+    }),
+    "3.5": (mod, {
+        "unscaled": lambda X, C: (mod(X, C)[0], C), "wrong-way": mod_divided_twice,
+        "exchanged": lambda X, C: (mod(X, C)[1], mod(X, C)[0]), "squared": mod_squares,
+        "recoded": mod_recoded, "result-count": lambda X, C: mod(X, C)[0],
+        "long": lambda X, C: (np.linalg.pinv(C) @ X, C), "columns": mod_columns,
+        "product": mod_product, "whole": mod_one_length,
+    }),
+    "3.6": (fold, {
+        "sum": lambda p, step: fold(p, step, weigh=False), "most": fold_by_most,
+        "pixels": lambda p, step: fold(p, step, weigh=False) / p[0, 0].size,
+        "first": lambda p, step: paste(p, step, lambda old, new: old),
+        "last": lambda p, step: paste(p, step, lambda old, new: new),
+        "halved": lambda p, step: paste(p, step, lambda old, new: (old + new) / 2),
+        "transposed": lambda p, step: fold(p.transpose(0, 1, 3, 2).copy(), step),
+    }),
+}  # fmt: skip

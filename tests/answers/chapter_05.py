@@ -148,65 +148,35 @@ def load_reshape(stored):
 
 
 ANSWERS = {
-    "5.1": (
-        (11360, 17),
-        {
-            "its width less one": (11360, 11 + 1 + 7),
-            "looks no farther": (11360, 16),
-            "share a pixel": (11360, 11 + 7),
-            "to one side": (11360, 8),
-            "only no. 2 of the 2": (8192, 17),
-            "none of the 2": (17, 11360),
-            "without the biases": (11457, 17),
-            "numbers of 9-1-5": (8032, 13),
-            "has 64 input maps": (64 * 121 + 32 * 1 + 1 * 49, 17),
-        },
-    ),
-    "5.2": (
-        cost,
-        {
-            "weights come first": lambda *a: cost(*a)[::-1],
-            "biases are counted": cost_with_biases,
-            "smaller by f − 1": cost_at_full_size,
-            "f² weights per input map": cost_of_lines,
-            "n_in · n_out": cost_of_single_maps,
-            "shrink first": lambda f, n, c, h, w: (
-                cost(f, n, c, h, w)[0],
-                cost_at_inputs(f, n, c, h, w)[1],
-            ),
-        },
-    ),
-    "5.3": (
-        conv_same,
-        {
-            "bias is missing": lambda m, w, b: conv_loops(m, w, 0 * b),
-            "flipped": lambda m, w, b: conv_loops(m, np.flip(w, (2, 3)), b),
-            "transposed": lambda m, w, b: conv_loops(m, w.transpose(0, 1, 3, 2), b),
-            "with zeros": conv_zeros,
-            "mirror": lambda m, w, b: conv_loops(m, w, b, "reflect"),
-            "first input map": conv_first_map,
-            "smaller than the input": conv_valid,
-        },
-    ),
-    "5.4": (
-        collapse,
-        {
-            "upside down": lambda a, b: collapse(a, b).flip(0, 1),
-            "offsets add up": collapse_one_flipped,
-            "only the first map": lambda a, b: collapse_loops(a, b, maps=1),
-            "mean over the maps": lambda a, b: collapse_loops(a, b) / a.shape[0],
-            "maps are mixed": lambda a, b: collapse_loops(
-                a.sum(0)[None], b.sum(0)[None]
-            ),
-        },
-    ),
-    "5.5": (
-        load,
-        {
-            "each filter is transposed": load_rows,
-            "reshape alone": load_reshape,
-            "upside down": lambda s: load(s)[..., ::-1, ::-1],
-            "Conv2d wants": lambda s: load(s).transpose(1, 0, 2, 3),
-        },
-    ),
-}
+    "5.1": ((11360, 17), {
+        "widths": (11360, 11 + 1 + 7), "deeper": (11360, 16), "shared": (11360, 11 + 7),
+        "one-side": (11360, 8), "result-only-2": (8192, 17), "result-none": (17, 11360),
+        "biases": (11457, 17), "9-1-5": (8032, 13),
+        "one-map": (64 * 121 + 32 * 1 + 1 * 49, 17),
+    }),
+    "5.2": (cost, {
+        "exchanged": lambda *a: cost(*a)[::-1], "biases": cost_with_biases,
+        "padded": cost_at_full_size, "squares": cost_of_lines,
+        "one-map": cost_of_single_maps,
+        "input-size": lambda f, n, c, h, w: (cost(f, n, c, h, w)[0], cost_at_inputs(f, n, c, h, w)[1]),
+    }),
+    "5.3": (conv_same, {
+        "no-bias": lambda m, w, b: conv_loops(m, w, 0 * b),
+        "flipped": lambda m, w, b: conv_loops(m, np.flip(w, (2, 3)), b),
+        "transposed": lambda m, w, b: conv_loops(m, w.transpose(0, 1, 3, 2), b),
+        "zeros": conv_zeros, "mirror": lambda m, w, b: conv_loops(m, w, b, "reflect"),
+        "first-map": conv_first_map, "valid": conv_valid,
+    }),
+    "5.4": (collapse, {
+        "flipped": lambda a, b: collapse(a, b).flip(0, 1),
+        "one-flipped": collapse_one_flipped,
+        "first-map": lambda a, b: collapse_loops(a, b, maps=1),
+        "mean": lambda a, b: collapse_loops(a, b) / a.shape[0],
+        "mixed": lambda a, b: collapse_loops(a.sum(0)[None], b.sum(0)[None]),
+    }),
+    "5.5": (load, {
+        "transposed": load_rows, "reshaped": load_reshape,
+        "flipped": lambda s: load(s)[..., ::-1, ::-1],
+        "exchanged": lambda s: load(s).transpose(1, 0, 2, 3),
+    }),
+}  # fmt: skip

@@ -120,64 +120,35 @@ def only_errors(errors, share):
 
 
 ANSWERS = {
-    "6.1": (
-        psnr_of,
-        {
-            "half in front": lambda loss, s, c: -10 * math.log10(loss / (s * s * c)),
-            "divide by its": lambda loss, s, c: -10 * math.log10(2 * loss),
-            "each of its channels": lambda loss, s, c: psnr_of(loss, s, 1),
-            "peak is 1": lambda loss, s, c: psnr_of(loss, s, c) + 20 * math.log10(255),
-            "belongs to its root": lambda loss, s, c: 2 * psnr_of(loss, s, c),
-            "sign": lambda loss, s, c: 10 * math.log10(2 * loss / (s * s * c)),
-        },
-    ),
-    "6.2": (
-        cut,
-        {
-            "very last row": cut_short,
-            "middle of the window": cut_shifted,
-            "cut from the input": lambda y, x, s, t, b: cut(y, y, s, t, b),
-            "as large as the inputs": cut_large,
-            "stride is not used": lambda y, x, s, t, b: cut(y, x, s, 1, b),
-            "columns first": cut_columns,
-        },
-    ),
-    "6.3": (
-        by_torch,
-        {
-            "without momentum": plain,
-            "uphill": lambda w, g, s, m: by_torch(w, g, s, m, maximize=True),
-            "1 − momentum": damped,
-            "old velocity": stale,
-            "Nesterov": lambda w, g, s, m: by_torch(w, g, s, m, nesterov=True),
-        },
-    ),
-    "6.4": (
-        important,
-        {
-            "don't multiply": lambda e, s: (
-                probabilities(e, s),
-                len(e) * probabilities(e, s),
-            ),
-            "lack N": lambda e, s: (probabilities(e, s), 1 / probabilities(e, s)),
-            "not to sum to one": normalised,
-            "without weights": lambda e, s: (probabilities(e, s), np.ones(len(e))),
-            "even part is missing": only_errors,
-            "share belongs to the errors": lambda e, s: important(e, 1 - s),
-            "divided among all": lambda e, s: (
-                s * e / e.sum() + 1 - s,
-                1 / len(e) / (s * e / e.sum() + 1 - s),
-            ),
-        },
-    ),
-    "6.5": (
-        (12 / (6 + 6 / 4), 12 / 6),
-        {
-            "still take a quarter": (2, 2),
-            "only the products": (4, math.inf),
-            "all else still": (1.6, math.inf),
-            "old over the new": (7.5 / 12, 0.5),
-            "share of time saved": (4.5 / 12, 0.5),
-        },
-    ),
-}
+    "6.1": (psnr_of, {
+        "half": lambda loss, s, c: -10 * math.log10(loss / (s * s * c)),
+        "sum": lambda loss, s, c: -10 * math.log10(2 * loss),
+        "channels": lambda loss, s, c: psnr_of(loss, s, 1),
+        "peak": lambda loss, s, c: psnr_of(loss, s, c) + 20 * math.log10(255),
+        "factor": lambda loss, s, c: 2 * psnr_of(loss, s, c),
+        "sign": lambda loss, s, c: 10 * math.log10(2 * loss / (s * s * c)),
+    }),
+    "6.2": (cut, {
+        "last": cut_short, "top-left": cut_shifted,
+        "of-input": lambda y, x, s, t, b: cut(y, y, s, t, b), "full": cut_large,
+        "stride": lambda y, x, s, t, b: cut(y, x, s, 1, b), "columns": cut_columns,
+    }),
+    "6.3": (by_torch, {
+        "plain": plain,
+        "uphill": lambda w, g, s, m: by_torch(w, g, s, m, maximize=True),
+        "damped": damped, "stale": stale,
+        "nesterov": lambda w, g, s, m: by_torch(w, g, s, m, nesterov=True),
+    }),
+    "6.4": (important, {
+        "multiplied": lambda e, s: (probabilities(e, s), len(e) * probabilities(e, s)),
+        "no-n": lambda e, s: (probabilities(e, s), 1 / probabilities(e, s)),
+        "normalised": normalised,
+        "unweighted": lambda e, s: (probabilities(e, s), np.ones(len(e))),
+        "errors-only": only_errors, "swapped": lambda e, s: important(e, 1 - s),
+        "even-part": lambda e, s: (s * e / e.sum() + 1 - s, 1 / len(e) / (s * e / e.sum() + 1 - s)),
+    }),
+    "6.5": ((12 / (6 + 6 / 4), 12 / 6), {
+        "products": (2, 2), "whole": (4, math.inf), "rest": (1.6, math.inf),
+        "inverse": (7.5 / 12, 0.5), "saved": (4.5 / 12, 0.5),
+    }),
+}  # fmt: skip
