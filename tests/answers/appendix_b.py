@@ -55,11 +55,11 @@ def luma(rgb):
     return 65.481 * r + 128.553 * g + 24.966 * b + 16
 
 
-def psnr(a, b, crop):
+def psnr(a, b, crop, peak=255):
     d = a - b
     if crop:
         d = d[crop:-crop, crop:-crop]
-    return 20 * math.log10(255 / math.sqrt((d**2).mean()))
+    return 20 * math.log10(peak / math.sqrt((d**2).mean()))
 
 
 def grey(rgb):
@@ -113,7 +113,7 @@ ANSWERS = {
         "border": shrink_torch_antialiased,
     }),
     "B.2": (luma, {
-        "red": lambda rgb: (rgb[..., 0] * 64.738 + rgb[..., 1] * 129.057 + rgb[..., 2] * 25.064) / 256 + 16,
+        "red": lambda rgb: rgb @ [64.738 / 256, 129.057 / 256, 25.064 / 256] + 16,
         "offset": lambda rgb: luma(rgb) - 16, "full-range": grey,
         "bgr": lambda rgb: luma(rgb[:, :, [2, 1, 0]]),
         "mixed": lambda rgb: (luma(rgb) - 16) * 255 / 256 + 16,
@@ -127,8 +127,8 @@ ANSWERS = {
     "B.4": (lambda h, s, c: psnr(luma(h), luma(s), c), {
         "colours": psnr, "full-range": lambda h, s, c: psnr(grey(h), grey(s), c),
         "uncropped": lambda h, s, c: psnr(luma(h), luma(s), 0),
-        "full-range/2": lambda h, s, c: psnr(luma(h), luma(s), c) - 20 * math.log10(255 / 219),
-        "peak-235": lambda h, s, c: psnr(luma(h), luma(s), c) - 20 * math.log10(255 / 235),
+        "full-range/2": lambda h, s, c: psnr(luma(h), luma(s), c, peak=219),
+        "peak-235": lambda h, s, c: psnr(luma(h), luma(s), c, peak=235),
     }),
     "B.5": (clamp, {
         "black": zero_frame, "mirror": lambda y, n: np.pad(y, n, "reflect"),

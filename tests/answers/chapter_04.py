@@ -161,7 +161,8 @@ ANSWERS = {
     "4.5": (kernel, {
         "no-ridge": lambda x, X, Y, s, r: kernel(x, X, Y, s, 0.0), "everywhere": ridged,
         "grows": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, -2 * s * s),
-        "height": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, high=(2 * np.pi * s * s) ** (-0.5)),
+        "height": lambda x, X, Y, s, r: kernel(
+            x, X, Y, s, r, high=(2 * np.pi) ** -0.5 / s),
         "coefficients": lambda *a: kernel(*a, last=False),
         "halved-width": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, s * s),
         "sigma": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, 2 * s),

@@ -3,53 +3,34 @@ import torch
 from torch.nn import functional as F
 
 
-def cost(f, n, channels, height, width):
-    weights, work = 0, 0
-    maps = [channels, n[0], n[1], channels]
-    for k in range(3):
-        layer = maps[k] * maps[k + 1] * f[k] * f[k]
-        height -= f[k] - 1
-        width -= f[k] - 1
-        weights += layer
-        work += layer * height * width
-    return weights, work
+def cost_of(layer=lambda before, after, f: before * after * f * f, late=False):
+    """An answer from a layer's weights; `late` : counted at the size of its input."""
+
+    def cost(f, n, channels, height, width):
+        weights, work, maps = 0, 0, [channels, n[0], n[1], channels]
+        for k in range(3):
+            here = layer(maps[k], maps[k + 1], f[k])
+            weights += here
+            work += here * height * width if late else 0
+            height -= f[k] - 1
+            width -= f[k] - 1
+            work += 0 if late else here * height * width
+        return weights, work
+
+    return cost
+
+
+cost = cost_of()
 
 
 def cost_with_biases(f, n, channels, height, width):
-    return cost(f, n, channels, height, width)[0] + n[0] + n[1] + channels, cost(
-        f, n, channels, height, width
-    )[1]
+    weights, work = cost(f, n, channels, height, width)
+    return weights + n[0] + n[1] + channels, work
 
 
 def cost_at_full_size(f, n, channels, height, width):
     weights = cost(f, n, channels, height, width)[0]
     return weights, weights * height * width
-
-
-def cost_of_lines(f, n, channels, height, width):
-    weights, work = 0, 0
-    for size, layer in zip(f, (channels * n[0], n[0] * n[1], n[1] * channels)):
-        height, width = height - size + 1, width - size + 1
-        weights += layer * size
-        work += layer * size * height * width
-    return weights, work
-
-
-def cost_of_single_maps(f, n, channels, height, width):
-    weights, work = 0, 0
-    for size, filters in zip(f, (n[0], n[1], channels)):
-        height, width = height - size + 1, width - size + 1
-        weights += filters * size**2
-        work += filters * size**2 * height * width
-    return weights, work
-
-
-def cost_at_inputs(f, n, channels, height, width):
-    maps, work = [channels, n[0], n[1], channels], 0
-    for k in range(3):
-        work += maps[k] * maps[k + 1] * f[k] ** 2 * height * width
-        height, width = height - f[k] + 1, width - f[k] + 1
-    return cost(f, n, channels, height, width)[0], work
 
 
 def conv_same(maps, weight, bias):
@@ -156,9 +137,10 @@ ANSWERS = {
     }),
     "5.2": (cost, {
         "exchanged": lambda *a: cost(*a)[::-1], "biases": cost_with_biases,
-        "padded": cost_at_full_size, "squares": cost_of_lines,
-        "one-map": cost_of_single_maps,
-        "input-size": lambda f, n, c, h, w: (cost(f, n, c, h, w)[0], cost_at_inputs(f, n, c, h, w)[1]),
+        "padded": cost_at_full_size,
+        "squares": cost_of(lambda before, after, f: before * after * f),
+        "one-map": cost_of(lambda before, after, f: after * f * f),
+        "input-size": cost_of(late=True),
     }),
     "5.3": (conv_same, {
         "no-bias": lambda m, w, b: conv_loops(m, w, 0 * b),

@@ -23,34 +23,18 @@ def cut(lr_wide, hr, size, stride, border):
     return torch.tensor(np.stack(inputs)), torch.tensor(np.stack(labels))
 
 
-def cut_short(lr_wide, hr, size, stride, border):
-    inputs, labels = [], []
-    for i in range(0, hr.shape[0] - size, stride):
-        for j in range(0, hr.shape[1] - size, stride):
-            inputs.append(lr_wide[i : i + size, j : j + size])
-            labels.append(
-                hr[i : i + size, j : j + size][border:-border, border:-border]
-            )
-    return np.array(inputs), np.array(labels)
+def cut_by(end=1, label=lambda window, border: window):
+    """With another end of the rows and columns, and another part of a window."""
 
+    def answer(lr_wide, hr, size, stride, border):
+        inputs, labels = [], []
+        for i in range(0, hr.shape[0] - size + end, stride):
+            for j in range(0, hr.shape[1] - size + end, stride):
+                inputs.append(lr_wide[i : i + size, j : j + size])
+                labels.append(label(hr[i : i + size, j : j + size], border))
+        return np.array(inputs), np.array(labels)
 
-def cut_shifted(lr_wide, hr, size, stride, border):
-    answer = size - 2 * border
-    inputs, _ = cut(lr_wide, hr, size, stride, border)
-    labels = []
-    for i in range(0, hr.shape[0] - size + 1, stride):
-        for j in range(0, hr.shape[1] - size + 1, stride):
-            labels.append(hr[i : i + answer, j : j + answer])
-    return inputs.numpy(), np.array(labels)
-
-
-def cut_large(lr_wide, hr, size, stride, border):
-    inputs, labels = [], []
-    for i in range(0, hr.shape[0] - size + 1, stride):
-        for j in range(0, hr.shape[1] - size + 1, stride):
-            inputs.append(lr_wide[i : i + size, j : j + size])
-            labels.append(hr[i : i + size, j : j + size])
-    return np.array(inputs), np.array(labels)
+    return answer
 
 
 def cut_columns(lr_wide, hr, size, stride, border):
@@ -129,8 +113,9 @@ ANSWERS = {
         "sign": lambda loss, s, c: 10 * math.log10(2 * loss / (s * s * c)),
     }),
     "6.2": (cut, {
-        "last": cut_short, "top-left": cut_shifted,
-        "of-input": lambda y, x, s, t, b: cut(y, y, s, t, b), "full": cut_large,
+        "last": cut_by(end=0, label=lambda window, b: window[b:-b, b:-b]),
+        "top-left": cut_by(label=lambda window, b: window[: -2 * b, : -2 * b]),
+        "of-input": lambda y, x, s, t, b: cut(y, y, s, t, b), "full": cut_by(),
         "stride": lambda y, x, s, t, b: cut(y, x, s, 1, b), "columns": cut_columns,
     }),
     "6.3": (by_torch, {
@@ -145,7 +130,8 @@ ANSWERS = {
         "normalised": normalised,
         "unweighted": lambda e, s: (probabilities(e, s), np.ones(len(e))),
         "errors-only": only_errors, "swapped": lambda e, s: important(e, 1 - s),
-        "even-part": lambda e, s: (s * e / e.sum() + 1 - s, 1 / len(e) / (s * e / e.sum() + 1 - s)),
+        "even-part": lambda e, s: (
+            p := s * e / sum(e) + 1 - s, 1 / len(e) / p),
     }),
     "6.5": ((12 / (6 + 6 / 4), 12 / 6), {
         "products": (2, 2), "whole": (4, math.inf), "rest": (1.6, math.inf),
