@@ -2,12 +2,12 @@
 
     python benchmarks/filter_snapshots.py
 
-Trains 9-1-5 x3 on T91 by the recipe of the book's weights, in 20,000 steps,
-and keeps the 64 filters of its first layer at moments that lie closer at the
-beginning.  Writes data/studies/filter_snapshots.safetensors, float16, and its
-card beside it.
+Trains 9-1-5 x3 on T91 by the recipe of the book's weights, in 20,000 steps, and keeps
+the 64 filters of its first layer at moments that lie closer at the beginning.  Writes
+data/studies/filter_snapshots.safetensors, float16, and its card beside it.
 """
 
+import argparse
 import dataclasses
 
 import torch
@@ -28,12 +28,21 @@ class EnoughError(Exception):
     """Ends a stretch."""
 
 
+def train(every: int, look):
+    """The run; None if `look` has ended it."""
+    config = dataclasses.replace(CONFIG, validate_every=every)
+    try:
+        return training.train(config, datasets.load("T91"), device="cpu", name="T91",
+                              progress=False, on_validate=look)  # fmt: skip
+    except EnoughError:
+        return None
+
+
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     generator = torch.Generator().manual_seed(CONFIG.seed)
     start = models.initialise(models.SRCNN(), CONFIG.init, generator)
-    kept = {0: start.convs[0].weight.detach().clone()}
-    pictures = datasets.load("T91")
-    history = []
+    kept, history = {0: start.convs[0].weight.detach().clone()}, []
     for every, moments in STRETCHES.items():
         # Each stretch begins anew: a batch depends on the seed and the step
         # alone, so it is the same training, looked at more often.
@@ -51,20 +60,8 @@ def main() -> None:
             if step == moments[-1] and step < CONFIG.steps:
                 raise EnoughError
 
-        config = dataclasses.replace(CONFIG, validate_every=every)
-        try:
-            run = training.train(
-                config,
-                pictures,
-                device="cpu",
-                progress=False,
-                name="T91",
-                on_validate=look,
-            )
-        except EnoughError:
-            pass
-    card = {key: run.card[key] for key in run.card if key != "history"}
-    card |= {
+        run = train(every, look)
+    card = run.card | {
         "what": "first-layer filters of the averaged weights",
         "command": "python benchmarks/filter_snapshots.py",
         "steps": sorted(kept),

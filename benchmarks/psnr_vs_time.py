@@ -2,27 +2,21 @@
 
     python benchmarks/psnr_vs_time.py [--threads 1] [--repeats 3] [--record]
 
-The methods take turns, round after round, so that whatever else the machine
-does falls on all of them.  A picture's time is the median of its rounds, a
-method's time the mean over the pictures.  Loading, making matrices where a
-method has them, and a first call on a small picture are not timed.  With
---record the rows go to data/studies/psnr_vs_time.json, which chapter 7 draws.
+The methods take turns.  A picture's time is the median of its rounds, a method's time
+the mean over the pictures.  Loading, making matrices where a method has them, and a
+first call on a small picture are not timed.  With --record the rows go to
+data/studies/psnr_vs_time.json, which chapter 7 draws.
 """
 
 import argparse
-import datetime
-import json
 import statistics
-import time
 
-import numpy as np
 import torch
 
-from srcnn_lib import checkpoints, datasets, images, methods, protocol
-from srcnn_lib.models import describe
+from benchmarks.rows import Rows, facts, seconds_in_turn
+from srcnn_lib import datasets, methods, protocol
 
 SCALE, DATASET = 3, "Set14"
-FILE = datasets.data_folder() / "studies" / "psnr_vs_time.json"
 ENTRIES = [
     ("bicubic", None),
     ("sc", "official/yang"),
@@ -49,60 +43,27 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    device = describe(torch.device("cpu"))
-    pictures = [
-        protocol.degrade(image, SCALE)
-        for image in datasets.load(DATASET).values()
-    ]
+    images = datasets.load(DATASET)
     calls = {
-        entry: methods.get(entry[0], model=entry[1], scale=SCALE, device="cpu")
-        for entry in ENTRIES
+        (method, model): methods.get(method, model=model, scale=SCALE, device="cpu")
+        for method, model in ENTRIES
     }
-    psnr_db = {entry: [] for entry in ENTRIES}
-    seconds = {entry: [[] for _ in pictures] for entry in ENTRIES}
-    small = pictures[0][1][:40, :40]
-    for call in calls.values():
-        call(small, SCALE)
-    for turn in range(args.repeats):
-        for entry, call in calls.items():
-            for k, (hr_y, lr_y) in enumerate(pictures):
-                began = time.perf_counter()
-                sr_y = call(lr_y, SCALE)
-                seconds[entry][k].append(time.perf_counter() - began)
-                if turn == 0:
-                    sr_y = images.to_uint8(np.asarray(sr_y, float) * 255)
-                    psnr_db[entry].append(protocol.psnr(hr_y, sr_y, crop=SCALE))
-    rows = []
-    usual = None
-    print(f"{DATASET} x{SCALE}, {device}, median of {args.repeats}")
-    for method, model in ENTRIES:
-        entry = method, model
-        medians = [statistics.median(s) for s in seconds[entry]]
-        row = {
-            "method": method,
-            "model": model,
-            "psnr_db": round(statistics.mean(psnr_db[entry]), 4),
-            "seconds": round(statistics.mean(medians), 5),
-        }
-        usual = usual or row["seconds"]
+    small = [protocol.degrade(image, SCALE)[1] for image in images.values()]
+    taken = seconds_in_turn(calls, small, SCALE, args.repeats)
+    common = {"dataset": DATASET, "scale": SCALE, "repeats": args.repeats} | facts()
+    print(f"{DATASET} x{SCALE}, {common['device']}, median of {args.repeats}")
+    rows = Rows("psnr_vs_time")
+    rows.clear()
+    for (method, model), call in calls.items():
+        seconds = statistics.mean(map(statistics.median, taken[method, model]))
+        psnr_db = protocol.mean(protocol.evaluate(call, images, SCALE))[0]
+        measured = {"psnr_db": round(psnr_db, 4), "seconds": round(seconds, 5)}
+        rows.append({"method": method, "model": model} | measured | common)
         label = methods.LABELS[method] + (f" {model}" if model else "")
-        print(
-            f"{label:32}{row['psnr_db']:8.2f} dB{row['seconds']:9.3f} s"
-            f"{row['seconds'] / usual:9.1f} × bicubic"
-        )
-        rows.append(
-            row
-            | {
-                "dataset": DATASET,
-                "scale": SCALE,
-                "device": device,
-                "repeats": args.repeats,
-                "date": datetime.date.today().isoformat(),
-            }
-        )
+        print(f"{label:32}{psnr_db:8.2f} dB{seconds:9.3f} s"
+              f"{seconds / rows[0]['seconds']:9.1f} × bicubic")  # fmt: skip
     if args.record:
-        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-        checkpoints.write_atomically(FILE, text.encode())
+        rows.write()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """What came next, trained for as long as SRCNN: dB, operations, time.
 
-    nice python benchmarks/successors.py [--seconds 20] [--seeds 3]
+    nice python benchmarks/successors_study.py [--seconds 20] [--seeds 3]
 
-Equal budget: the same seconds of processor time, on one thread, whatever else
-the machine does; so a network with more work in a step gets fewer steps.  All
-have the same recipe, pictures and batches of 16 × 21 × 21 label pixels; the
-step size alone is chosen for each, on validation pictures, by short runs.
-Writes data/studies/successors.json after every run; a second start goes on
-where the first ended.  --time measures all networks side by side again.
+Equal budget: the same seconds of processor time, on one thread, whatever else the
+machine does; so a network with more work in a step gets fewer steps.  All have the
+same recipe, pictures and batches of 16 × 21 × 21 label pixels.  Only the learning rate
+is chosen for each, on validation pictures, by short runs; if two rates are equally
+good, the smaller.  Writes data/studies/successors.json after every run; a second start
+goes on where the first ended.  --time measures all networks side by side again.
 """
 
 import argparse
-import datetime
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -20,13 +18,14 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from srcnn_lib import checkpoints, datasets, methods, models, protocol, training
+from benchmarks.rows import CARD, Rows, facts, seconds_in_turn, today
+from srcnn_lib import datasets, methods, models, protocol, training
 from srcnn_lib.chapters import successors
 from srcnn_lib.methods.srcnn import SRCNNMethod
 
 SCALE, LABEL = 3, 21
-FILE = datasets.data_folder() / "studies" / "successors.json"
-STEP_SIZES = (0.01, 0.03)
+#: The learning rates of the trials.
+RATES = (0.01, 0.03)
 #: Of the trials and of the first look at how long a step takes.
 TRIAL_SECONDS, LOOK_STEPS = 6, 40
 
@@ -53,108 +52,74 @@ def make(name: str, seed: int) -> nn.Module:
     return (NETWORKS | LARGE)[name]()
 
 
-def recipe(network, steps: int, learning_rate: float, seed: int):
-    return training.Config(
-        scale=SCALE,
-        steps=steps,
-        size=LABEL + 2 * network.border,
-        sampling="importance",
-        learning_rate=learning_rate,
-        warmup=50,
-        ema_decay=0.99,
-        seed=seed,
-        validate_every=0,
-    )
-
-
-def train(name: str, steps: int, learning_rate: float, seed: int):
+def train(name: str, steps: int, learning_rate: float, seed: int) -> training.Run:
     network = make(name, seed)
-    return training.train(
-        recipe(network, steps, learning_rate, seed),
-        datasets.load("T91"),
-        network=network,
-        device="cpu",
-        progress=False,
-        name="T91",
-    )
+    config = training.Config(
+        scale=SCALE, steps=steps, size=LABEL + 2 * network.border,
+        sampling="importance", learning_rate=learning_rate, warmup=50,
+        ema_decay=0.99, seed=seed, validate_every=0,
+    )  # fmt: skip
+    return training.train(config, datasets.load("T91"), network=network,
+                          device="cpu", progress=False, name="T91")  # fmt: skip
 
 
-def row_of(kind: str, name: str, run, **more) -> dict:
-    kept = ("validation_images", "validation_psnr_db", "minutes",
-            "processor_seconds", "device", "torch", "commit", "config")
-    row = {"kind": kind, "name": name} | more
-    row |= {key: run.card[key] for key in kept}
-    return row | {"date": datetime.date.today().isoformat()}
+def row_of(kind: str, name: str, run: training.Run, **more) -> dict:
+    kept = {key: run.card[key] for key in (*CARD, "processor_seconds")}
+    return {"kind": kind, "name": name} | more | kept | {"date": today()}
 
 
 class Study:
     """The rows of the file, and what is still missing."""
 
-    def __init__(self):
-        self.rows = json.loads(FILE.read_text()) if FILE.exists() else []
-
-    def find(self, **wanted) -> dict | None:
-        for row in self.rows:
-            if all(row.get(k) == v for k, v in wanted.items()):
-                return row
-        return None
-
-    def add(self, row: dict) -> dict:
-        self.rows.append(row)
-        text = json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n"
-        checkpoints.write_atomically(FILE, text.encode())
-        return row
+    def __init__(self, rows: Rows):
+        self.rows = rows
 
     def steps(self, name: str, seconds: float) -> int:
         """As many as fit into `seconds` of processor time."""
-        row = self.find(kind="look", name=name)
-        if row is None:
-            run = train(name, LOOK_STEPS, STEP_SIZES[0], 100)
-            row = self.add(row_of("look", name, run))
+        if not self.rows.find(kind="look", name=name):
+            self.rows.add(row_of("look", name, train(name, LOOK_STEPS, RATES[0], 100)))
         known = [
-            (row["processor_seconds"], row["config"]["steps"])
-            for row in self.rows
+            row for row in self.rows
             if row["kind"] in ("look", "trial") and row["name"] == name
-        ]
-        worked, done = map(sum, zip(*known))
-        return max(100, round(seconds * done / worked))
+        ]  # fmt: skip
+        done = sum(row["config"]["steps"] for row in known)
+        return max(100, round(
+            seconds * done / sum(row["processor_seconds"] for row in known)))
 
     def learning_rate(self, name: str) -> float:
-        """The better one on validation pictures after a short run."""
-        trials = {}
-        for size in STEP_SIZES:
-            row = self.find(kind="trial", name=name, learning_rate=size)
+        """The best on validation pictures after a short run; of equals, the smallest.
+
+        Every trial keeps its row, and its place in the comparison.
+        """
+        trials = []
+        for rate in RATES:
+            row = self.rows.find(kind="trial", name=name, learning_rate=rate)
             if row is None:
-                run = train(name, self.steps(name, TRIAL_SECONDS), size, 100)
-                row = self.add(row_of("trial", name, run, learning_rate=size))
-            trials[row["validation_psnr_db"]] = size
-        return trials[max(trials)]
+                run = train(name, self.steps(name, TRIAL_SECONDS), rate, 100)
+                row = self.rows.add(row_of("trial", name, run, learning_rate=rate))
+            trials.append((row["validation_psnr_db"], -rate))
+        return -max(trials)[1]
 
     def run(self, name: str, seconds: float, seed: int) -> None:
-        wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
-        if self.find(**wanted):
+        if self.rows.find(kind="run", name=name, budget_s=seconds, seed=seed):
             return
-        size = self.learning_rate(name)  # its trials tell what a step takes
+        rate = self.learning_rate(name)  # its trials tell what a step takes
         steps = self.steps(name, seconds)
-        run = train(name, steps, size, seed)
+        run = train(name, steps, rate, seed)
         row = row_of("run", name, run, budget_s=seconds, seed=seed)
-        row |= {"steps": steps, "learning_rate": size}
+        row |= {"steps": steps, "learning_rate": rate}
         for dataset in ("Set5", "Set14"):
-            method = method_of(run.model)
-            scores = protocol.evaluate(method, datasets.load(dataset), SCALE)
+            images = datasets.load(dataset)
+            scores = protocol.evaluate(method_of(run.model), images, SCALE)
             row[f"{dataset}_db"] = round(protocol.mean(scores)[0], 4)
-        self.add(row)
-        print(
-            f"{name:<24} seed {seed}: {steps} steps, "
-            f"{row['processor_seconds']} s, "
-            f"{row['validation_psnr_db']} dB validation, "
-            f"{row['Set5_db']:.2f} dB Set5",
-            flush=True,
-        )
+        self.rows.add(row)
+        print(f"{name:<24} seed {seed}: {steps} steps, {row['processor_seconds']} s, "
+              f"{row['validation_psnr_db']} dB validation, {row['Set5_db']:.2f} dB Set5",
+              flush=True)  # fmt: skip
 
 
-class Deconvolving(successors.FSRCNN):
-    """FSRCNN by PyTorch's deconvolution."""
+class TransposedFSRCNN(successors.FSRCNN):
+    """FSRCNN by PyTorch's transposed convolution."""
 
     def enlarge(self, features):
         first = (self.WIDTH - self.factor) // 2 + self.factor * self.reach
@@ -166,7 +131,7 @@ class Deconvolving(successors.FSRCNN):
 
 
 def method_of(network: nn.Module) -> methods.Method:
-    """The book's fastest way: for SRCNN, in bands that fit in the cache."""
+    """The book's fastest way."""
     if isinstance(network, models.SRCNN):
         return SRCNNMethod(network, "cpu")
     return successors.NetworkMethod(network, "cpu")
@@ -175,31 +140,20 @@ def method_of(network: nn.Module) -> methods.Method:
 def timings(repeats: int) -> list[dict]:
     """Set5, all networks in turn; processor time of one thread.
 
-    `seconds_plain` is by PyTorch's convolutions and deconvolution of the whole
-    picture; `seconds` is the book's fastest way, for SRCNN in bands and for
-    FSRCNN by sub-pixels.
+    `seconds_plain` is by PyTorch's convolutions of the whole picture; `seconds` is the
+    book's fastest way, for SRCNN in tiles and for FSRCNN by sub-pixels.
     """
-    pictures = [
-        protocol.degrade(image, SCALE)[1]
-        for image in datasets.load("Set5").values()
-    ]
+    images = datasets.load("Set5").values()
+    small = [protocol.degrade(image, SCALE)[1] for image in images]
     calls = {}
     for name in NETWORKS | LARGE:
         network = plain = make(name, 0)
         if isinstance(network, successors.FSRCNN):
-            plain = Deconvolving(SCALE)
+            plain = TransposedFSRCNN(SCALE)
         calls[name, "seconds_plain"] = successors.NetworkMethod(plain, "cpu")
         if plain is not network or isinstance(network, models.SRCNN):
             calls[name, "seconds"] = method_of(network)
-    for call in calls.values():
-        call(pictures[0][:40, :40], SCALE)
-    taken = {key: [[] for _ in pictures] for key in calls}
-    for _ in range(repeats):
-        for key, call in calls.items():
-            for k, lr_y in enumerate(pictures):
-                began = time.process_time()
-                call(lr_y, SCALE)
-                taken[key][k].append(time.process_time() - began)
+    taken = seconds_in_turn(calls, small, SCALE, repeats, time.process_time)
     rows = []
     for name in NETWORKS | LARGE:
         network = make(name, 0)
@@ -211,17 +165,9 @@ def timings(repeats: int) -> list[dict]:
         }
         for way in ("seconds", "seconds_plain"):
             found = taken.get((name, way), taken[name, "seconds_plain"])
-            medians = [statistics.median(s) for s in found]
-            row[way] = round(statistics.mean(medians), 5)
-        rows.append(row | {
-            "dataset": "Set5",
-            "scale": SCALE,
-            "repeats": repeats,
-            "device": models.describe(torch.device("cpu")),
-            "torch": torch.__version__,
-            "date": datetime.date.today().isoformat(),
-        })  # fmt: skip
-    return rows
+            row[way] = round(statistics.mean(map(statistics.median, found)), 5)
+        rows.append(row | {"dataset": "Set5", "scale": SCALE, "repeats": repeats})
+    return [row | facts() for row in rows]
 
 
 def main() -> None:
@@ -231,17 +177,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--time", action="store_true", help="measure anew")
     args = parser.parse_args()
-    study = Study()
-    if args.time or not study.find(kind="time"):
-        study.rows = [row for row in study.rows if row["kind"] != "time"]
-        for row in timings(args.repeats):
-            study.add(row)
-            print(f"{row['name']:<24}{row['multiplications']:10,.0f} "
-                  f"multiplications{row['seconds']:9.4f} s"
-                  f"{row['seconds_plain']:9.4f} s plain", flush=True)  # fmt: skip
+    rows = Rows("successors")
+    if args.time or not rows.find(kind="time"):
+        new = timings(args.repeats)
+        rows[:] = [row for row in rows if row["kind"] != "time"] + new
+        rows.write()
+        for row in new:
+            print(f"{row['name']:<24}{row['multiplications']:10,.0f} multiplications"
+                  f"{row['seconds']:9.4f} s{row['seconds_plain']:9.4f} s plain")
     for seed in range(args.seeds):
         for name in NETWORKS:
-            study.run(name, args.seconds, seed)
+            Study(rows).run(name, args.seconds, seed)
 
 
 if __name__ == "__main__":
