@@ -13,22 +13,20 @@ start goes on where the first ended.  --images DIR adds a variant to data: all p
 of that folder, such as ImageNet's.
 """
 
-import argparse
 import dataclasses
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.rows import CARD, Rows, facts, same_recipe, seconds_in_turn, today
+from benchmarks import rows as study
+from benchmarks.rows import CARD, SCALE, Rows, facts, mean_db
 from srcnn_lib import checkpoints, datasets, images, protocol, results, training
 from srcnn_lib.chapters import degradations
 from srcnn_lib.methods.srcnn import SRCNNMethod
-from srcnn_lib.models import SRCNN
+from srcnn_lib.models import SRCNN, Architecture
 from srcnn_lib.resize import bicubic
 
-SCALE = 3
 TESTS = ("Set5", "Set14")
 
 #: Preset → what the recipe has, whatever the variant.
@@ -80,17 +78,15 @@ VARIANTS: dict[str, dict[str, dict]] = {
         "RGB": {"colour": "rgb"},
     },
 }  # fmt: skip
-#: Measured after all others of their seed, as they take longest.
-LAST = ("four 3×3 of 64", "256/128")
 NAMES = (*VARIANTS, "degradation", "time")
 
 
 def recipe(changes: dict, preset: str, seed: int) -> training.Config:
     changes = {k: v for k, v in changes.items() if k != "pictures"}
-    arch = training.Architecture.parse(changes.get("arch", BASE.arch)).name
+    arch = Architecture.parse(changes.get("arch", BASE.arch)).name
     optimiser = changes.get("optimiser", BASE.optimiser)
     usual = {"learning_rate": training.usual_learning_rate(optimiser, arch)}
-    budget = BUDGETS[preset] | {"seed": seed}
+    budget = BUDGETS[preset] | {"seed": seed, "validate_every": 0}
     return dataclasses.replace(BASE, **budget | usual | changes | {"arch": arch})
 
 
@@ -111,18 +107,11 @@ def training_set(pictures, seed: int):
 # Measuring -----------------------------------------------------------------
 
 
-def luma_db(network: SRCNN) -> dict[str, float]:
-    """Mean PSNR by the protocol."""
-    method = SRCNNMethod(network, "cpu")
-    scores = {d: protocol.evaluate(method, datasets.load(d), SCALE) for d in TESTS}
-    return {d: round(protocol.mean(found)[0], 4) for d, found in scores.items()}
-
-
 def colour_db(network: SRCNN, colour: str) -> dict[str, dict[str, float]]:
     """Mean PSNR of luma, of Y, Cb and Cr together, and of R, G and B.
 
     Chroma that is not learnt is bicubic.  Here a grey picture counts as one in colour,
-    with its luma in 16…235; Set14 has such, so that its luma is not that of `luma_db`.
+    with its luma in 16…235; Set14 has such, so that its luma is not the protocol's.
     """
     found = {}
     for name in TESTS:
@@ -141,22 +130,18 @@ def colour_scores(network: SRCNN, image, colour: str) -> dict[str, float]:
     sr = network(torch.from_numpy(learnt).permute(2, 0, 1)[None])[0]
     sr = sr.permute(1, 2, 0).numpy()
     sr = images.to_uint8(255 * np.dstack([sr, wide[..., sr.shape[2] :]]))
+    both = {"rgb": sr, "ycbcr": images.planes(sr, "ycbcr")}
+    if space == "ycbcr":
+        rgb = images.to_uint8(255 * images.ycbcr_to_rgb(sr))
+        both = {"rgb": rgb, "ycbcr": sr}
     hr_rgb = images.modcrop(images.planes(image, "rgb"), SCALE)
-    hr_ycbcr = images.planes(hr_rgb, "ycbcr")
-    sr_ycbcr = images.planes(sr, "ycbcr") if space == "rgb" else sr
-    sr_rgb = sr if space == "rgb" else images.to_uint8(255 * images.ycbcr_to_rgb(sr))
-    return {
-        "y": protocol.psnr(hr_ycbcr[..., 0], sr_ycbcr[..., 0], crop=SCALE),
-        "ycbcr": protocol.psnr(hr_ycbcr, sr_ycbcr, crop=SCALE),
-        "rgb": protocol.psnr(hr_rgb, sr_rgb, crop=SCALE),
-    }
+    hrs = {"rgb": hr_rgb, "ycbcr": images.planes(hr_rgb, "ycbcr")}
+    found = {k: protocol.psnr(hrs[k], both[k], crop=SCALE) for k in both}
+    luma = (planes["ycbcr"][..., 0] for planes in (hrs, both))
+    return {"y": protocol.psnr(*luma, crop=SCALE)} | found
 
 
 # Rows ----------------------------------------------------------------------
-
-
-def open_rows(folder: Path, ablation: str) -> Rows:
-    return Rows(folder / f"{ablation}.json")
 
 
 def find(rows: Rows, config: training.Config, pictures) -> dict | None:
@@ -164,70 +149,55 @@ def find(rows: Rows, config: training.Config, pictures) -> dict | None:
     return rows.find(config, ("validate_every",), pictures=pictures)
 
 
-def train(config: training.Config, pictures, colour_too: bool) -> dict:
+def train(config: training.Config, pictures) -> dict:
     """Train one variant; its row, without its name."""
-    began = time.process_time()
+    shown, choices = training_set(pictures, config.seed), {"name": str(pictures)}
     try:
-        run = training.train(config, training_set(pictures, config.seed),
-                             device="auto", progress=False, name=str(pictures))
+        run = training.train(config, shown, threads=1, progress=False, **choices)
     except training.TrainingError as error:  # it diverged: a result too
-        return {"psnr_db": None, "error": str(error).split(";")[0],
-                "config": dataclasses.asdict(config)}  # fmt: skip
+        row = {"psnr_db": None, "error": str(error).split(";")[0]}
+        return row | {"config": dataclasses.asdict(config)} | facts()
     network = run.model.cpu()
-    row = {"weights": network.count_weights()}
-    if colour_too:
-        row["colour_db"] = colour_db(network, config.colour)
+    colours = colour_db(network, config.colour)
+    luma = {name: found["y"] for name, found in colours.items()}
     if config.colour == "y":
-        row["psnr_db"] = luma_db(network)
-    else:
-        row["psnr_db"] = {name: row["colour_db"][name]["y"] for name in TESTS}
-    row |= {key: run.card[key] for key in CARD}
-    row["cpu_minutes"] = round((time.process_time() - began) / 60, 2)
-    return row
+        luma = {name: mean_db(SRCNNMethod(network, "cpu"), name) for name in TESTS}
+    return {
+        "psnr_db": luma,
+        "weights": network.count_weights(),
+        "colour_db": colours,
+    } | {key: run.card[key] for key in CARD}
 
 
-def plan(chosen, preset: str, seeds: int, more: str | None):
-    """Ablation, name, recipe and pictures of each run, in their order.
-
-    First 9-1-5 as it is, whose spread over seeds is the measure of all others; then
-    all of a seed before the next, the ablations in turn.
-    """
-    runs = []
-    for ablation in chosen:
-        variants = dict(VARIANTS[ablation])
-        if more and ablation == "data":
-            variants[Path(more).name] = {"pictures": str(more)}
-        for turn, (name, changes) in enumerate(variants.items()):
-            for seed in range(seeds):
+def plan(chosen, preset: str, seeds: int, more: str):
+    """Ablation, name, recipe and pictures of each run; all of a seed, then the next."""
+    for seed in range(seeds):
+        for ablation in chosen:
+            variants = dict(VARIANTS[ablation])
+            if more and ablation == "data":
+                variants[Path(more).name] = {"pictures": str(more)}
+            for name, changes in variants.items():
                 config = recipe(changes, preset, seed)
-                curve = ablation == "data" and seed == 0
-                every = config.steps // 5 if curve else 0
-                config = dataclasses.replace(config, validate_every=every)
-                run = ablation, name, config, changes.get("pictures", 91)
-                runs.append(((turn > 0, seed, name in LAST, turn), run))
-    return [run for _, run in sorted(runs, key=lambda entry: entry[0])]
+                if ablation == "data" and seed == 0:  # a curve
+                    every = config.steps // 5
+                    config = dataclasses.replace(config, validate_every=every)
+                yield ablation, name, config, changes.get("pictures", 91)
 
 
-def train_all(chosen, preset: str, seeds: int, folder: Path, more: str | None) -> None:
-    rows = {name: open_rows(folder, name) for name in VARIANTS}
+def train_all(chosen, preset: str, seeds: int, folder: Path, more: str) -> None:
+    rows = {name: Rows(folder / f"{name}.json") for name in VARIANTS}
     for ablation, name, config, pictures in plan(chosen, preset, seeds, more):
         if find(rows[ablation], config, pictures):
             continue
         # The same run may stand in another ablation's file.
         found = (find(rows[other], config, pictures) for other in VARIANTS)
-        row = next((row for row in found if row), None)
-        if row is None or ablation == "colour" and "colour_db" not in row:
-            # 9-1-5 as it is will be asked for its colours later.
-            plain = same_recipe(recipe({}, preset, config.seed),
-                                dataclasses.asdict(config), ("validate_every",))
-            colour_too = ablation == "colour" or plain and pictures == 91
-            row = train(config, pictures, colour_too)
+        row = next(filter(None, found), None) or train(config, pictures)
         command = f"python benchmarks/ablations.py --only {ablation}"
         command += " --preset quick" if preset == "quick" else ""
         command += f" --images {pictures}" if isinstance(pictures, str) else ""
         rows[ablation].add(row | {
             "ablation": ablation, "name": name, "preset": preset, "seed": config.seed,
-            "pictures": pictures, "command": command, "date": today(),
+            "pictures": pictures, "command": command,
         })  # fmt: skip
         print(f"{ablation:<8}{name:<22} seed {config.seed}:",
               row.get("validation_psnr_db", row.get("error")),
@@ -235,26 +205,24 @@ def train_all(chosen, preset: str, seeds: int, folder: Path, more: str | None) -
               flush=True)  # fmt: skip
 
 
-def record_times(folder: Path, rounds: int = 7) -> None:
+def record_times(rows: Rows, rounds: int = 7) -> None:
     """Seconds per picture of Set5 on one thread, all in one sitting.
 
     The least of several rounds, as anything else on the machine only adds.
     """
-    changes = [change for variants in VARIANTS.values() for change in variants.values()]
+    changes = (change for variants in VARIANTS.values() for change in variants.values())
     shapes = {recipe(change, "quick", 0).architecture() for change in changes}
-    calls = {a: SRCNNMethod(SRCNN(*a), "cpu") for a in sorted(shapes) if a.channels == 1}
-    pictures = datasets.load("Set5").values()
-    small = [protocol.degrade(image, SCALE)[1] for image in pictures]
-    taken = seconds_in_turn(calls, small, SCALE, rounds)
-    rows = open_rows(folder, "time")
-    rows[:] = [{
+    shapes = sorted(a for a in shapes if a.channels == 1)
+    calls = {a: SRCNNMethod(SRCNN(*a), "cpu") for a in shapes}
+    seconds = study.seconds_in_turn(calls, "Set5", rounds, of=min)
+    about = facts()
+    rows.replace([{
         "arch": a.name,
         "residual": a.residual,
         "weights": SRCNN(*a).count_weights(),
-        "seconds": round(float(np.mean([min(each) for each in taken[a]])), 5),
+        "seconds": seconds[a],
         "command": "python benchmarks/ablations.py --only time",
-    } | facts() for a in calls]  # fmt: skip
-    rows.write()
+    } | about for a in shapes])  # fmt: skip
 
 
 # What the degradation hides -------------------------------------------------
@@ -268,58 +236,45 @@ def gain(method, dataset: str, degrade, scale: int) -> np.ndarray:
         lr_y = degrade(hr_y, scale)
         sr = [images.to_uint8(255 * call(lr_y, scale)) for call in (bicubic, method)]
         both.append([protocol.psnr(hr_y, sr_y, crop=scale) for sr_y in sr])
-    return np.mean(both, axis=0)
+    return np.mean(both, axis=0).round(4)
 
 
-def record_degradations(folder: Path) -> None:
+def record_degradations(rows: Rows) -> None:
     """The book's weights on pictures that came about otherwise."""
-    networks = {
-        scale: SRCNNMethod(checkpoints.load("9-1-5", scale), "cpu")
-        for scale in protocol.SCALES
-    }
     cases = [(name, 3, 3, degrade) for name, degrade in degradations.ALL.items()]
     cases += [
         (f"x{trained} network on x{scale}", trained, scale, degradations.matlab)
         for trained in protocol.SCALES
         for scale in protocol.SCALES
     ]
-    rows = open_rows(folder, "degradation")
-    rows.clear()
+    found = []
     for name, trained_for, scale, degrade in cases:
-        both = {d: gain(networks[trained_for], d, degrade, scale) for d in TESTS}
-        rows.append({
+        method = SRCNNMethod(checkpoints.load("9-1-5", trained_for), "cpu")
+        both = {d: gain(method, d, degrade, scale).tolist() for d in TESTS}
+        found.append({
             "ablation": "degradation",
             "name": name,
             "model": "9-1-5",
             "trained_for": trained_for,
             "scale": scale,
-            "bicubic_db": {d: round(float(v[0]), 4) for d, v in both.items()},
-            "psnr_db": {d: round(float(v[1]), 4) for d, v in both.items()},
-            "date": today(),
+            "bicubic_db": {d: before for d, (before, _) in both.items()},
+            "psnr_db": {d: after for d, (_, after) in both.items()},
             "command": "python benchmarks/ablations.py --only degradation",
-        })  # fmt: skip
-    rows.write()
+        } | facts())  # fmt: skip
+    rows.replace(found)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=NAMES, help="all where not given")
-    parser.add_argument("--preset", choices=tuple(BUDGETS), default="full")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--images", metavar="DIR", help="of more pictures")
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=results.folder() / "ablations"
-    )
-    args = parser.parse_args()
+    args = study.options(__doc__, only=("", *NAMES), preset=("full", "quick"), seeds=3,
+                         images="", out=results.folder() / "ablations")  # fmt: skip
     chosen = [args.only] if args.only else NAMES
     trained = [name for name in chosen if name in VARIANTS]
     train_all(trained, args.preset, args.seeds, args.out, args.images)
     if "degradation" in chosen:
-        record_degradations(args.out)
+        record_degradations(Rows(args.out / "degradation.json"))
     if "time" in chosen:
-        record_times(args.out)
+        record_times(Rows(args.out / "time.json"))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

@@ -8,14 +8,12 @@ authors' 1,024 atoms and 5 million samples.  Writes data/studies/anchors.json af
 every row; a second start goes on where the first ended.
 """
 
-import argparse
 import time
 
-from benchmarks.rows import Rows, facts
-from srcnn_lib import datasets, protocol
+from benchmarks.rows import SCALE, Rows, facts, mean_db, options
+from srcnn_lib import datasets
 from srcnn_lib.methods import anchored, trained, zeyde
 
-SCALE = 3
 #: Method, atoms, samples behind the matrices (None: the atoms themselves).
 PLAN = [
     ("anr", 256, None),
@@ -28,31 +26,24 @@ PLAN = [
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    options(__doc__)
     images = list(datasets.load("T91").values())
-    rows = Rows("anchors")
-    dictionaries = {}
+    rows, dictionaries = Rows("anchors"), {zeyde.ATOMS: trained.dictionary(SCALE)}
     for method, atoms, samples in PLAN:
         settings = {"method": method, "atoms": atoms, "samples": samples}
         if rows.find(**settings):
             continue
-        if atoms == zeyde.ATOMS:
-            dictionaries[atoms] = trained.dictionary(SCALE)
-        elif atoms not in dictionaries:
+        if atoms not in dictionaries:
             dictionaries[atoms] = zeyde.learn(images, SCALE, atoms=atoms)
-        dictionary = dictionaries[atoms]
-        began = time.perf_counter()
+        dictionary, began = dictionaries[atoms], time.perf_counter()
         if method == "anr":
             call = anchored.anr(dictionary, SCALE, "cpu")
         else:
             learnt = anchored.learn_aplus(images, SCALE, dictionary, most=samples)
             call = anchored.aplus(learnt, SCALE, "cpu")
-        scores = protocol.evaluate(call, datasets.load("Set5"), SCALE)
-        measured = {
-            "psnr_db": round(protocol.mean(scores)[0], 4),
-            "minutes": round((time.perf_counter() - began) / 60, 2),
-        }
-        print(rows.add(settings | measured | facts()), flush=True)
+        row = settings | {"psnr_db": mean_db(call, "Set5")}
+        row["minutes"] = round((time.perf_counter() - began) / 60, 2)
+        print(rows.add(row | facts()), flush=True)
 
 
 if __name__ == "__main__":

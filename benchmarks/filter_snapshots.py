@@ -7,15 +7,16 @@ the 64 filters of its first layer at moments that lie closer at the beginning.  
 data/studies/filter_snapshots.safetensors, float16, and its card beside it.
 """
 
-import argparse
+import contextlib
 import dataclasses
 
 import torch
 
+from benchmarks.rows import SCALE, options, train
 from srcnn_lib import checkpoints, datasets, models, training
 
 FILE = datasets.data_folder() / "studies" / "filter_snapshots.safetensors"
-CONFIG = dataclasses.replace(training.PRESETS["full"], scale=3, steps=20_000)
+CONFIG = dataclasses.replace(training.PRESETS["full"], scale=SCALE, steps=20_000)
 #: Steps between looks, and the steps that are kept of them.
 STRETCHES = {
     10: (10, 20, 30, 50, 70, 100),
@@ -28,18 +29,8 @@ class EnoughError(Exception):
     """Ends a stretch."""
 
 
-def train(every: int, look):
-    """The run; None if `look` has ended it."""
-    config = dataclasses.replace(CONFIG, validate_every=every)
-    try:
-        return training.train(config, datasets.load("T91"), device="cpu", name="T91",
-                              progress=False, on_validate=look)  # fmt: skip
-    except EnoughError:
-        return None
-
-
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    options(__doc__)
     generator = torch.Generator().manual_seed(CONFIG.seed)
     start = models.initialise(models.SRCNN(), CONFIG.init, generator)
     kept, history = {0: start.convs[0].weight.detach().clone()}, []
@@ -60,7 +51,9 @@ def main() -> None:
             if step == moments[-1] and step < CONFIG.steps:
                 raise EnoughError
 
-        run = train(every, look)
+        with contextlib.suppress(EnoughError):
+            config = dataclasses.replace(CONFIG, validate_every=every)
+            run = train(config, on_validate=look)
     card = run.card | {
         "what": "first-layer filters of the averaged weights",
         "command": "python benchmarks/filter_snapshots.py",
@@ -73,5 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

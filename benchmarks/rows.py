@@ -1,29 +1,29 @@
-"""What the studies share: rows in a file, facts about a run, and fair timing."""
+"""What the studies share: rows in a file, options, training, and fair timing."""
 
-import dataclasses
-import datetime
+import argparse
 import json
-import subprocess
+import statistics
 import time
 from pathlib import Path
 
 import torch
 
-from srcnn_lib import checkpoints, datasets
-from srcnn_lib.models import describe
+from srcnn_lib import checkpoints, datasets, models, protocol, runs, training
 
+#: The magnification of all studies.
+SCALE = 3
 #: What a study keeps of a training run's card.
 CARD = (
     "validation_images", "validation_psnr_db", "sub_images", "minutes", "device",
-    "torch", "commit", "config", "history",
+    "torch", "commit", "date", "config", "history",
 )  # fmt: skip
 
 
 class Rows(list):
     """The rows of a study, in a JSON file that is written after each new row.
 
-    A study that was stopped so goes on where it ended: it looks with `find` for what
-    its file already holds.
+    A study that was stopped goes on where it ended, because it looks with `find` for
+    what its file already holds.
 
     path : the file, which need not exist yet; or a study's name, of data/studies.
     """
@@ -35,21 +35,25 @@ class Rows(list):
         super().__init__(self._read())
 
     def find(self, recipe=None, ignore: tuple[str, ...] = (), **wanted) -> dict | None:
-        """The first row with these values; with a recipe, also `same_recipe`."""
+        """The first row with these values; of a recipe, which must be the `same` as
+        the row's "config", but for the fields in `ignore`."""
         for row in self:
-            if all(row.get(key) == value for key, value in wanted.items()):
-                recorded = row.get("config") or {}
-                if recipe is None or same_recipe(recipe, recorded, ignore):
-                    return row
+            config = row.get("config") or {}
+            config = config | {name: getattr(recipe, name) for name in ignore}
+            if all(row.get(key) == value for key, value in wanted.items()) and (
+                recipe is None or row.get("config") and training.same(recipe, config)
+            ):
+                return row
         return None
 
     def add(self, row: dict) -> dict:
         """Append a row to those in the file, which another process may have added."""
-        self[:] = [*self._read(), row]
-        self.write()
+        self.replace([*self._read(), row])
         return row
 
-    def write(self) -> None:
+    def replace(self, rows: list[dict]) -> None:
+        """Let these be all rows, and write them."""
+        self[:] = rows
         lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in self)
         checkpoints.write_atomically(self.path, f"[\n{lines}\n]\n".encode())
 
@@ -57,47 +61,58 @@ class Rows(list):
         return json.loads(self.path.read_text("utf-8")) if self.path.exists() else []
 
 
-def same_recipe(recipe, recorded: dict, ignore: tuple[str, ...] = ()) -> bool:
-    """Whether a recorded recipe is this `Config`, in all fields that it still has.
+def options(doc: str, **defaults):
+    """What the command line says of these options; a tuple has all that is possible.
 
-    A field that the record lacks came later and had its default.  A field that only
-    the record has is gone from the library, and decides nothing.
+    PyTorch takes as many threads as `threads` says, or one.
     """
-    fields = [f for f in dataclasses.fields(recipe) if f.name not in ignore]
-    return bool(recorded) and all(
-        recorded.get(f.name, f.default) == getattr(recipe, f.name) for f in fields
-    )
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=doc, formatter_class=form)
+    for name, value in defaults.items():
+        how = {"type": type(value), "default": value}
+        if value is False:
+            how = {"action": "store_true"}
+        elif isinstance(value, tuple):
+            how = {"choices": value, "default": value[0]}
+        parser.add_argument(f"--{name}", **how)
+    values = parser.parse_args()
+    torch.set_num_threads(getattr(values, "threads", 1))
+    return values
 
 
 def facts() -> dict:
     """On what machine, by which code and when something is measured, on the CPU."""
-    command = ["git", "-C", Path(__file__).parent, "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return {
-        "device": describe(torch.device("cpu")),
-        "torch": torch.__version__,
-        "commit": done.stdout.strip() or None,
-        "date": today(),
-    }
+    return {"device": models.describe(torch.device("cpu"))} | runs.circumstances()
 
 
-def today() -> str:
-    return datetime.date.today().isoformat()
+def train(config: training.Config, **choices) -> training.Run:
+    """Train on T91, on one thread of the CPU where `choices` don't say otherwise."""
+    usual = {"device": "cpu", "threads": 1, "progress": False, "name": "T91"}
+    return training.train(config, datasets.load("T91"), **usual | choices)
 
 
-def seconds_in_turn(calls: dict, pictures, scale, rounds, clock=time.perf_counter):
-    """How long each method takes for each LR picture: key → picture → seconds.
+def mean_db(method, dataset: str, scale: int = SCALE) -> float:
+    """Mean PSNR of a data set by the protocol, to four digits."""
+    scores = protocol.evaluate(method, datasets.load(dataset), scale)
+    return round(protocol.mean(scores)[0], 4)
+
+
+def seconds_in_turn(calls: dict, dataset: str, rounds: int, clock=time.perf_counter,
+                    of=statistics.median) -> dict:  # fmt: skip
+    """Each method's seconds for a picture, in the mean of a data set.
 
     The methods take turns, round after round, so that whatever else the machine does
-    falls on all of them.  A first call on a small picture is not timed.
+    falls on all of them; `of` these rounds a picture's time is the median.  A first
+    call on a small picture is not timed.
     """
+    lr = [protocol.degrade(i, SCALE)[1] for i in datasets.load(dataset).values()]
     for call in calls.values():
-        call(pictures[0][:40, :40], scale)
-    taken = {key: [[] for _ in pictures] for key in calls}
+        call(lr[0][:40, :40], SCALE)
+    taken = {key: [[] for _ in lr] for key in calls}
     for _ in range(rounds):
         for key, call in calls.items():
-            for lr_y, seconds in zip(pictures, taken[key]):
+            for lr_y, seconds in zip(lr, taken[key]):
                 began = clock()
-                call(lr_y, scale)
+                call(lr_y, SCALE)
                 seconds.append(clock() - began)
-    return taken
+    return {k: round(statistics.mean(map(of, each)), 5) for k, each in taken.items()}

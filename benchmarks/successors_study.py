@@ -10,24 +10,23 @@ good, the smaller.  Writes data/studies/successors.json after every run; a secon
 goes on where the first ended.  --time measures all networks side by side again.
 """
 
-import argparse
-import statistics
 import time
-from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from benchmarks.rows import CARD, Rows, facts, seconds_in_turn, today
-from srcnn_lib import datasets, methods, models, protocol, training
+from benchmarks import rows as study
+from benchmarks.rows import CARD, SCALE, Rows, facts, mean_db, options
+from srcnn_lib import methods, models, training
 from srcnn_lib.chapters import successors
 from srcnn_lib.methods.srcnn import SRCNNMethod
 
-SCALE, LABEL = 3, 21
+#: Width of the sub-images' labels.
+LABEL = 21
 #: The learning rates of the trials.
 RATES = (0.01, 0.03)
-#: Of the trials and of the first look at how long a step takes.
-TRIAL_SECONDS, LOOK_STEPS = 6, 40
+#: Of the trials, and of the first look at how long a step takes.
+TRIAL_SECONDS, TRIAL_SEED, LOOK_STEPS = 6, 100, 40
 
 
 def srcnn(arch: str) -> models.SRCNN:
@@ -36,7 +35,7 @@ def srcnn(arch: str) -> models.SRCNN:
 
 
 #: What is trained.  VDSR's has about the weights and operations of 9-5-5.
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
+NETWORKS = {
     "SRCNN 9-1-5": lambda: srcnn("9-1-5"),
     "SRCNN 9-5-5": lambda: srcnn("9-5-5"),
     "VDSR, 8 layers of 32": lambda: successors.VDSR(8, 32),
@@ -52,70 +51,69 @@ def make(name: str, seed: int) -> nn.Module:
     return (NETWORKS | LARGE)[name]()
 
 
-def train(name: str, steps: int, learning_rate: float, seed: int) -> training.Run:
-    network = make(name, seed)
+def train(name: str, steps: int, learning_rate: float, seed: int):
+    """A trained network and its row; processor seconds are those of its steps."""
+    network, begins = make(name, seed), []
+
+    def look_at_the_clock(module, _):
+        if module.training:  # not in validation
+            begins.append(time.process_time())
+
+    network.register_forward_pre_hook(look_at_the_clock)
     config = training.Config(
         scale=SCALE, steps=steps, size=LABEL + 2 * network.border,
         sampling="importance", learning_rate=learning_rate, warmup=50,
         ema_decay=0.99, seed=seed, validate_every=0,
     )  # fmt: skip
-    return training.train(config, datasets.load("T91"), network=network,
-                          device="cpu", progress=False, name="T91")  # fmt: skip
+    run = study.train(config, network=network)
+    seconds = round((begins[-1] - begins[0]) * steps / (steps - 1), 2)
+    row = {"name": name, "learning_rate": learning_rate, "processor_seconds": seconds}
+    return run.model, row | {key: run.card[key] for key in CARD}
 
 
-def row_of(kind: str, name: str, run: training.Run, **more) -> dict:
-    kept = {key: run.card[key] for key in (*CARD, "processor_seconds")}
-    return {"kind": kind, "name": name} | more | kept | {"date": today()}
+def steps_within(rows: Rows, name: str, seconds: float) -> int:
+    """As many steps as fit into so many seconds of processor time, by a first look."""
+    look = rows.find(kind="look", name=name)
+    if not look:
+        row = train(name, LOOK_STEPS, RATES[0], TRIAL_SEED)[1]
+        look = rows.add({"kind": "look"} | row)
+    return max(100, round(seconds * LOOK_STEPS / look["processor_seconds"]))
 
 
-class Study:
-    """The rows of the file, and what is still missing."""
+def best_rate(rows: Rows, name: str) -> float:
+    """The best on validation pictures after a short run; of equals, the smallest.
 
-    def __init__(self, rows: Rows):
-        self.rows = rows
+    A network that has runs already keeps their rate.
+    """
+    known = rows.find(kind="run", name=name)
+    if known:
+        return known["learning_rate"]
+    trials = []
+    for rate in RATES:
+        row = rows.find(kind="trial", name=name, learning_rate=rate)
+        if row is None:
+            steps = steps_within(rows, name, TRIAL_SECONDS)
+            row = {"kind": "trial"} | train(name, steps, rate, TRIAL_SEED)[1]
+            rows.add(row)
+        trials.append((row["validation_psnr_db"], -rate))
+    return -max(trials)[1]
 
-    def steps(self, name: str, seconds: float) -> int:
-        """As many as fit into `seconds` of processor time."""
-        if not self.rows.find(kind="look", name=name):
-            self.rows.add(row_of("look", name, train(name, LOOK_STEPS, RATES[0], 100)))
-        known = [
-            row for row in self.rows
-            if row["kind"] in ("look", "trial") and row["name"] == name
-        ]  # fmt: skip
-        done = sum(row["config"]["steps"] for row in known)
-        return max(100, round(
-            seconds * done / sum(row["processor_seconds"] for row in known)))
 
-    def learning_rate(self, name: str) -> float:
-        """The best on validation pictures after a short run; of equals, the smallest.
-
-        Every trial keeps its row, and its place in the comparison.
-        """
-        trials = []
-        for rate in RATES:
-            row = self.rows.find(kind="trial", name=name, learning_rate=rate)
-            if row is None:
-                run = train(name, self.steps(name, TRIAL_SECONDS), rate, 100)
-                row = self.rows.add(row_of("trial", name, run, learning_rate=rate))
-            trials.append((row["validation_psnr_db"], -rate))
-        return -max(trials)[1]
-
-    def run(self, name: str, seconds: float, seed: int) -> None:
-        if self.rows.find(kind="run", name=name, budget_s=seconds, seed=seed):
-            return
-        rate = self.learning_rate(name)  # its trials tell what a step takes
-        steps = self.steps(name, seconds)
-        run = train(name, steps, rate, seed)
-        row = row_of("run", name, run, budget_s=seconds, seed=seed)
-        row |= {"steps": steps, "learning_rate": rate}
-        for dataset in ("Set5", "Set14"):
-            images = datasets.load(dataset)
-            scores = protocol.evaluate(method_of(run.model), images, SCALE)
-            row[f"{dataset}_db"] = round(protocol.mean(scores)[0], 4)
-        self.rows.add(row)
-        print(f"{name:<24} seed {seed}: {steps} steps, {row['processor_seconds']} s, "
-              f"{row['validation_psnr_db']} dB validation, {row['Set5_db']:.2f} dB Set5",
-              flush=True)  # fmt: skip
+def run(rows: Rows, name: str, seconds: float, seed: int) -> None:
+    """Train a network for its budget, if its row is missing."""
+    wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
+    if rows.find(**wanted):
+        return
+    rate = best_rate(rows, name)  # its trials tell how long a step takes
+    steps = steps_within(rows, name, seconds)
+    network, row = train(name, steps, rate, seed)
+    row = wanted | {"steps": steps} | row
+    for dataset in ("Set5", "Set14"):
+        row[f"{dataset}_db"] = mean_db(method_of(network), dataset)
+    rows.add(row)
+    print(f"{name:<24} seed {seed}: {steps} steps, {row['processor_seconds']} s, "
+          f"{row['validation_psnr_db']} dB validation, {row['Set5_db']:.2f} dB Set5",
+          flush=True)  # fmt: skip
 
 
 class TransposedFSRCNN(successors.FSRCNN):
@@ -123,9 +121,7 @@ class TransposedFSRCNN(successors.FSRCNN):
 
     def enlarge(self, features):
         first = (self.WIDTH - self.factor) // 2 + self.factor * self.reach
-        height, width = (
-            self.factor * (n - 2 * self.reach) for n in features.shape[2:]
-        )
+        height, width = (self.factor * (n - 2 * self.reach) for n in features.shape[2:])
         y = self.convs[-1](features)
         return y[:, :, first : first + height, first : first + width]
 
@@ -143,53 +139,39 @@ def timings(repeats: int) -> list[dict]:
     `seconds_plain` is by PyTorch's convolutions of the whole picture; `seconds` is the
     book's fastest way, for SRCNN in tiles and for FSRCNN by sub-pixels.
     """
-    images = datasets.load("Set5").values()
-    small = [protocol.degrade(image, SCALE)[1] for image in images]
+    networks = {name: make(name, 0) for name in NETWORKS | LARGE}
     calls = {}
-    for name in NETWORKS | LARGE:
-        network = plain = make(name, 0)
-        if isinstance(network, successors.FSRCNN):
-            plain = TransposedFSRCNN(SCALE)
+    for name, network in networks.items():
+        is_fsrcnn = isinstance(network, successors.FSRCNN)
+        plain = TransposedFSRCNN(SCALE) if is_fsrcnn else network
         calls[name, "seconds_plain"] = successors.NetworkMethod(plain, "cpu")
-        if plain is not network or isinstance(network, models.SRCNN):
+        if is_fsrcnn or isinstance(network, models.SRCNN):
             calls[name, "seconds"] = method_of(network)
-    taken = seconds_in_turn(calls, small, SCALE, repeats, time.process_time)
-    rows = []
-    for name in NETWORKS | LARGE:
-        network = make(name, 0)
-        row = {
-            "kind": "time",
-            "name": name,
-            "parameters": successors.parameters(network),
-            "multiplications": round(successors.multiplications(network), 1),
-        }
-        for way in ("seconds", "seconds_plain"):
-            found = taken.get((name, way), taken[name, "seconds_plain"])
-            row[way] = round(statistics.mean(map(statistics.median, found)), 5)
-        rows.append(row | {"dataset": "Set5", "scale": SCALE, "repeats": repeats})
-    return [row | facts() for row in rows]
+    taken = study.seconds_in_turn(calls, "Set5", repeats, time.process_time)
+    common = {"dataset": "Set5", "scale": SCALE, "repeats": repeats} | facts()
+    return [{
+        "kind": "time",
+        "name": name,
+        "parameters": successors.parameters(network),
+        "multiplications": round(successors.multiplications(network), 1),
+        "seconds": taken.get((name, "seconds"), taken[name, "seconds_plain"]),
+        "seconds_plain": taken[name, "seconds_plain"],
+    } | common for name, network in networks.items()]  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--time", action="store_true", help="measure anew")
-    args = parser.parse_args()
+    args = options(__doc__, seconds=20.0, seeds=3, repeats=3, time=False)
     rows = Rows("successors")
     if args.time or not rows.find(kind="time"):
         new = timings(args.repeats)
-        rows[:] = [row for row in rows if row["kind"] != "time"] + new
-        rows.write()
+        rows.replace([row for row in rows if row["kind"] != "time"] + new)
         for row in new:
             print(f"{row['name']:<24}{row['multiplications']:10,.0f} multiplications"
                   f"{row['seconds']:9.4f} s{row['seconds_plain']:9.4f} s plain")
     for seed in range(args.seeds):
         for name in NETWORKS:
-            Study(rows).run(name, args.seconds, seed)
+            run(rows, name, args.seconds, seed)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

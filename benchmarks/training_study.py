@@ -1,26 +1,22 @@
 """What each part of the training brings, on validation pictures.
 
-    python benchmarks/training_study.py [--steps 3000] [--seeds 3]
+    python benchmarks/training_study.py [--steps 2000] [--seeds 3] [--longer 8000]
 
 Trains 9-1-5 x3 on T91 by our recipe, by recipes that lack one part of it or have one
 more, with several seeds, and then for longer: ours, the same with Adam, and the
 paper's own.  Writes data/studies/training.json after every run; a second start goes
 on where the first ended.
 
-Two variants there can't be run any more, because they brought nothing and the library
-no longer has them: "without shrunken copies" (the recorded recipes have the field
-`zoom`) and "balanced pictures, too" (the field `balance`).
+Two recorded variants can't be run again.  They brought nothing, so the library no
+longer has them: "without shrunken copies" (the field `zoom` of the recorded recipes)
+and "balanced pictures, too" (`balance`).
 """
 
-import argparse
 import dataclasses
 
-import torch
-
-from benchmarks.rows import CARD, Rows, today
+from benchmarks.rows import CARD, SCALE, Rows, options, train
 from srcnn_lib import checkpoints, datasets, training
 
-SCALE = 3
 AUTHORS = "the authors' weights"  # 9-1-5 from the same 91 images
 ADAM = {"optimiser": "adam", "learning_rate": 0.002}
 #: Name → changes to our recipe.
@@ -40,42 +36,37 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def recipe(steps: int, preset: str = "full", **changes) -> training.Config:
-    base = training.PRESETS[preset]
-    return dataclasses.replace(base, scale=SCALE, steps=steps, **changes)
-
-
 def plan(steps: int, seeds: int, longer: int):
-    """Name, seed and recipe of each run."""
-    ours = {"warmup": 100}
+    """Name and recipe of each run."""
+    full, paper = (
+        dataclasses.replace(training.PRESETS[preset], scale=SCALE, steps=steps)
+        for preset in ("full", "paper")
+    )
+    full = dataclasses.replace(full, warmup=100, validate_every=0)
     for seed in range(seeds):
         for name, changes in VARIANTS.items():
-            changes = ours | {"seed": seed, "validate_every": 0} | changes
-            yield name, seed, recipe(steps, **changes)
-    ours["validate_every"] = longer // 20
-    yield "ours, longer", 0, recipe(longer, **ours)
-    yield "ours with Adam, longer", 0, recipe(longer, **ours, **ADAM)
+            yield name, dataclasses.replace(full, seed=seed, **changes)
+    ours = dataclasses.replace(full, steps=longer, validate_every=longer // 20)
+    yield "ours, longer", ours
+    yield "ours with Adam, longer", dataclasses.replace(ours, **ADAM)
     few = 2 * longer // 8  # of batches that are eight times as large
-    yield "the paper's, longer", 0, recipe(few, "paper", validate_every=few // 20)
+    paper = dataclasses.replace(paper, steps=few, validate_every=few // 20)
+    yield "the paper's, longer", paper
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3_000)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--long", type=int, default=30_000, help="steps")
-    args = parser.parse_args()
-    rows, pictures = Rows("training"), datasets.load("T91")
-    for name, seed, config in plan(args.steps, args.seeds, args.long):
-        if rows.find(config, name=name, seed=seed):
+    choices = options(__doc__, steps=2_000, seeds=3, longer=8_000)
+    rows = Rows("training")
+    for name, config in plan(**vars(choices)):
+        if rows.find(config, name=name):
             continue
-        run = training.train(config, pictures, device="cpu", progress=False, name="T91")
-        row = {"name": name, "seed": seed} | {key: run.card[key] for key in CARD}
-        rows.add(row | {"date": today()})
-        print(f"{name:<34} seed {seed}: {row['validation_psnr_db']:.3f} dB, "
+        run = train(config)
+        row = {"name": name, "seed": config.seed} | {k: run.card[k] for k in CARD}
+        rows.add(row)
+        print(f"{name:<34} seed {config.seed}: {row['validation_psnr_db']:.3f} dB, "
               f"{row['minutes']:.1f} minutes", flush=True)  # fmt: skip
     if not rows.find(name=AUTHORS):
-        _, held_out, origin = training.split(pictures)
+        _, held_out, origin = training.split(datasets.load("T91"))
         network = checkpoints.load("official/9-1-5-91", SCALE)
         judge = training.Validation(held_out.values(), SCALE)
         rows.add({
@@ -86,5 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()
