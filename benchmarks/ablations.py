@@ -14,6 +14,7 @@ of that folder, such as ImageNet's.
 """
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -41,24 +42,17 @@ FOUR = "3-3-3-3-1-5"  # sees 13×13 pixels, as 9-1-5 does
 #: Ablation → variant → changes to `BASE`; `pictures` is of `training_set`.
 #: The first of each is 9-1-5 as it is.
 VARIANTS: dict[str, dict[str, dict]] = {
-    "data": {
-        str(count): {"pictures": count}
-        for count in (91, 5, 10, 291, 25, 50, 191)
-    },
-    "width": {
-        f"{n1}/{n1 // 2}": {"arch": f"9-1-5_{n1}-{n1 // 2}"}
-        for n1 in (64, 8, 16, 32, 128, 256)
-    },
-    "filters": {arch: {"arch": arch} for arch in
-                ("9-1-5", "9-3-5", "9-5-5", "11-1-7")},
+    "data": {str(n): {"pictures": n} for n in (91, 5, 10, 291, 25, 50, 191)},
+    "width": {f"{n}/{n // 2}": {"arch": f"9-1-5_{n}-{n // 2}"}
+              for n in (64, 8, 16, 32, 128, 256)},
+    "filters": {arch: {"arch": arch} for arch in ("9-1-5", "9-3-5", "9-5-5", "11-1-7")},
     "depth": {
         "9-1-5": {},
         "9-1-5, residual": {"residual": True},
         "9-1-1-5": {"arch": "9-1-1-5_64-32-16"},
         "9-1-1-5, residual": {"arch": "9-1-1-5_64-32-16", "residual": True},
         "four 3×3": {"arch": f"{FOUR}_16-16-16-16-24"},
-        "four 3×3, residual":
-            {"arch": f"{FOUR}_16-16-16-16-24", "residual": True},
+        "four 3×3, residual": {"arch": f"{FOUR}_16-16-16-16-24", "residual": True},
         "four 3×3 of 64": {"arch": f"{FOUR}_64-64-64-64-32"},
     },
     "loss": {
@@ -72,11 +66,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
         "start: default": {"init": "default"},
         "start: paper's": {"init": "paper"},
     },
-    "colour": {
-        "luma": {},
-        "YCbCr": {"colour": "ycbcr"},
-        "RGB": {"colour": "rgb"},
-    },
+    "colour": {"luma": {}, "YCbCr": {"colour": "ycbcr"}, "RGB": {"colour": "rgb"}},
 }  # fmt: skip
 NAMES = (*VARIANTS, "degradation", "time")
 
@@ -104,9 +94,6 @@ def training_set(pictures, seed: int):
     return found | {f"BSDS500/{name}": more[name] for name in names}
 
 
-# Measuring -----------------------------------------------------------------
-
-
 def colour_db(network: SRCNN, colour: str) -> dict[str, dict[str, float]]:
     """Mean PSNR of luma, of Y, Cb and Cr together, and of R, G and B.
 
@@ -116,8 +103,8 @@ def colour_db(network: SRCNN, colour: str) -> dict[str, dict[str, float]]:
     found = {}
     for name in TESTS:
         rows = [colour_scores(network, i, colour) for i in datasets.load(name).values()]
-        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        found[name] = {key: round(mean, 4) for key, mean in means.items()}
+        means = {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
+        found[name] = {k: round(mean, 4) for k, mean in means.items()}
     return found
 
 
@@ -130,18 +117,15 @@ def colour_scores(network: SRCNN, image, colour: str) -> dict[str, float]:
     sr = network(torch.from_numpy(learnt).permute(2, 0, 1)[None])[0]
     sr = sr.permute(1, 2, 0).numpy()
     sr = images.to_uint8(255 * np.dstack([sr, wide[..., sr.shape[2] :]]))
-    both = {"rgb": sr, "ycbcr": images.planes(sr, "ycbcr")}
-    if space == "ycbcr":
-        rgb = images.to_uint8(255 * images.ycbcr_to_rgb(sr))
-        both = {"rgb": rgb, "ycbcr": sr}
+    rgb = sr if space == "rgb" else images.to_uint8(255 * images.ycbcr_to_rgb(sr))
+    ycbcr = sr if space == "ycbcr" else images.planes(sr, "ycbcr")
     hr_rgb = images.modcrop(images.planes(image, "rgb"), SCALE)
-    hrs = {"rgb": hr_rgb, "ycbcr": images.planes(hr_rgb, "ycbcr")}
-    found = {k: protocol.psnr(hrs[k], both[k], crop=SCALE) for k in both}
-    luma = (planes["ycbcr"][..., 0] for planes in (hrs, both))
-    return {"y": protocol.psnr(*luma, crop=SCALE)} | found
-
-
-# Rows ----------------------------------------------------------------------
+    hr_ycbcr = images.planes(hr_rgb, "ycbcr")
+    return {
+        "y": protocol.psnr(hr_ycbcr[..., 0], ycbcr[..., 0], crop=SCALE),
+        "ycbcr": protocol.psnr(hr_ycbcr, ycbcr, crop=SCALE),
+        "rgb": protocol.psnr(hr_rgb, rgb, crop=SCALE),
+    }
 
 
 def find(rows: Rows, config: training.Config, pictures) -> dict | None:
@@ -162,11 +146,8 @@ def train(config: training.Config, pictures) -> dict:
     luma = {name: found["y"] for name, found in colours.items()}
     if config.colour == "y":
         luma = {name: mean_db(SRCNNMethod(network, "cpu"), name) for name in TESTS}
-    return {
-        "psnr_db": luma,
-        "weights": network.count_weights(),
-        "colour_db": colours,
-    } | {key: run.card[key] for key in CARD}
+    row = {"psnr_db": luma, "weights": network.count_weights(), "colour_db": colours}
+    return row | {key: run.card[key] for key in CARD}
 
 
 def plan(chosen, preset: str, seeds: int, more: str):
@@ -199,10 +180,8 @@ def train_all(chosen, preset: str, seeds: int, folder: Path, more: str) -> None:
             "ablation": ablation, "name": name, "preset": preset, "seed": config.seed,
             "pictures": pictures, "command": command,
         })  # fmt: skip
-        print(f"{ablation:<8}{name:<22} seed {config.seed}:",
-              row.get("validation_psnr_db", row.get("error")),
-              *(f"{k} {v:.2f}" for k, v in (row["psnr_db"] or {}).items()),
-              flush=True)  # fmt: skip
+        found = row.get("validation_psnr_db", row.get("error")), row["psnr_db"]
+        print(f"{ablation:<8}{name:<22} seed {config.seed}:", *found, flush=True)
 
 
 def record_times(rows: Rows, rounds: int = 7) -> None:
@@ -215,17 +194,11 @@ def record_times(rows: Rows, rounds: int = 7) -> None:
     shapes = sorted(a for a in shapes if a.channels == 1)
     calls = {a: SRCNNMethod(SRCNN(*a), "cpu") for a in shapes}
     seconds = study.seconds_in_turn(calls, "Set5", rounds, of=min)
-    about = facts()
+    common = {"command": "python benchmarks/ablations.py --only time"} | facts()
     rows.replace([{
-        "arch": a.name,
-        "residual": a.residual,
-        "weights": SRCNN(*a).count_weights(),
+        "arch": a.name, "residual": a.residual, "weights": SRCNN(*a).count_weights(),
         "seconds": seconds[a],
-        "command": "python benchmarks/ablations.py --only time",
-    } | about for a in shapes])  # fmt: skip
-
-
-# What the degradation hides -------------------------------------------------
+    } | common for a in shapes])  # fmt: skip
 
 
 def gain(method, dataset: str, degrade, scale: int) -> np.ndarray:
@@ -242,21 +215,16 @@ def gain(method, dataset: str, degrade, scale: int) -> np.ndarray:
 def record_degradations(rows: Rows) -> None:
     """The book's weights on pictures that came about otherwise."""
     cases = [(name, 3, 3, degrade) for name, degrade in degradations.ALL.items()]
-    cases += [
-        (f"x{trained} network on x{scale}", trained, scale, degradations.matlab)
-        for trained in protocol.SCALES
-        for scale in protocol.SCALES
-    ]
+    for made_for, scale in itertools.product(protocol.SCALES, repeat=2):
+        name = f"x{made_for} network on x{scale}"
+        cases.append((name, made_for, scale, degradations.matlab))
     found = []
     for name, trained_for, scale, degrade in cases:
         method = SRCNNMethod(checkpoints.load("9-1-5", trained_for), "cpu")
         both = {d: gain(method, d, degrade, scale).tolist() for d in TESTS}
         found.append({
-            "ablation": "degradation",
-            "name": name,
-            "model": "9-1-5",
-            "trained_for": trained_for,
-            "scale": scale,
+            "ablation": "degradation", "name": name, "model": "9-1-5",
+            "trained_for": trained_for, "scale": scale,
             "bicubic_db": {d: before for d, (before, _) in both.items()},
             "psnr_db": {d: after for d, (_, after) in both.items()},
             "command": "python benchmarks/ablations.py --only degradation",

@@ -42,11 +42,8 @@ def measure(page: Path) -> dict:
     client = NotebookClient(nb, **choices)
     start = time.monotonic()
     client.execute()
-    return {
-        "wall_s": round(time.monotonic() - start, 1),
-        "processor_s": round(spent[0], 1),
-        "peak_gb": round(peak[0] / 1e9, 2),
-    }
+    wall, gigabytes = round(time.monotonic() - start, 1), round(peak[0] / 1e9, 2)
+    return {"wall_s": wall, "processor_s": round(spent[0], 1), "peak_gb": gigabytes}
 
 
 def read(file: Path = FILE) -> dict:
@@ -109,9 +106,9 @@ def main() -> None:
     args = parser.parse_args()
     from srcnn_lib import models, runs
 
-    device = models.choose_device("auto")
-    words = f"{os.cpu_count()} CPU cores"
-    words = models.describe(device) if device.type == "cuda" else words
+    device, words = models.choose_device("auto"), f"{os.cpu_count()} CPU cores"
+    if device.type == "cuda":
+        words = models.describe(device)
     known = {page.stem: page for page in notebooks.pages()}
     for name in args.pages or known:
         if name not in known:
@@ -120,8 +117,7 @@ def main() -> None:
             "device": args.device_name or words,
             "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
             "python": platform.python_version(),
-        }
-        entry |= runs.circumstances()
+        } | runs.circumstances()
         record(name, "gpu" if device.type == "cuda" else "cpu", entry)
         print(name, entry, flush=True)
 

@@ -100,7 +100,7 @@ def best_rate(rows: Rows, name: str) -> float:
 
 
 def run(rows: Rows, name: str, seconds: float, seed: int) -> None:
-    """Train a network for its budget, if its row is missing."""
+    """Train a network for its budget, unless there is a row of it."""
     wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
     if rows.find(**wanted):
         return
@@ -110,10 +110,7 @@ def run(rows: Rows, name: str, seconds: float, seed: int) -> None:
     row = wanted | {"steps": steps} | row
     for dataset in ("Set5", "Set14"):
         row[f"{dataset}_db"] = mean_db(method_of(network), dataset)
-    rows.add(row)
-    print(f"{name:<24} seed {seed}: {steps} steps, {row['processor_seconds']} s, "
-          f"{row['validation_psnr_db']} dB validation, {row['Set5_db']:.2f} dB Set5",
-          flush=True)  # fmt: skip
+    print({k: v for k, v in rows.add(row).items() if k not in CARD}, flush=True)
 
 
 class TransposedFSRCNN(successors.FSRCNN):
@@ -122,8 +119,7 @@ class TransposedFSRCNN(successors.FSRCNN):
     def enlarge(self, features):
         first = (self.WIDTH - self.factor) // 2 + self.factor * self.reach
         height, width = (self.factor * (n - 2 * self.reach) for n in features.shape[2:])
-        y = self.convs[-1](features)
-        return y[:, :, first : first + height, first : first + width]
+        return self.convs[-1](features)[..., first:, first:][..., :height, :width]
 
 
 def method_of(network: nn.Module) -> methods.Method:
@@ -150,9 +146,7 @@ def timings(repeats: int) -> list[dict]:
     taken = study.seconds_in_turn(calls, "Set5", repeats, time.process_time)
     common = {"dataset": "Set5", "scale": SCALE, "repeats": repeats} | facts()
     return [{
-        "kind": "time",
-        "name": name,
-        "parameters": successors.parameters(network),
+        "kind": "time", "name": name, "parameters": successors.parameters(network),
         "multiplications": round(successors.multiplications(network), 1),
         "seconds": taken.get((name, "seconds"), taken[name, "seconds_plain"]),
         "seconds_plain": taken[name, "seconds_plain"],
@@ -164,10 +158,8 @@ def main() -> None:
     rows = Rows("successors")
     if args.time or not rows.find(kind="time"):
         new = timings(args.repeats)
+        print(*new, sep="\n")
         rows.replace([row for row in rows if row["kind"] != "time"] + new)
-        for row in new:
-            print(f"{row['name']:<24}{row['multiplications']:10,.0f} multiplications"
-                  f"{row['seconds']:9.4f} s{row['seconds_plain']:9.4f} s plain")
     for seed in range(args.seeds):
         for name in NETWORKS:
             run(rows, name, args.seconds, seed)

@@ -43,13 +43,10 @@ def ours(seed: int, level: float, threads: int) -> dict:
     run = train(config, threads=threads, on_validate=look)
     row = reached[0] if reached else {"seconds": float("inf"), "step": 0}
     return {
-        "seed": seed,
-        "to_level": row["seconds"],
-        "step": row["step"],
-        "steps": config.steps,
-        "seconds": run.history[-1]["seconds"],
+        "seed": seed, "to_level": row["seconds"], "step": row["step"],
+        "steps": config.steps, "seconds": run.history[-1]["seconds"],
         "end_db": set5_db(run.model),
-    }
+    }  # fmt: skip
 
 
 def popular(until: list[float]) -> list[dict]:
@@ -97,14 +94,9 @@ def main() -> None:
     for seed in range(args.seeds):
         runs.append(ours(seed, level, args.threads))
         print("ours", runs[-1], flush=True)
-    median = {
-        key: statistics.median(run[key] for run in runs)
-        for key in ("to_level", "seconds", "end_db")
-    }
-    print("median", median)
-    times = {min(median[k], args.popular) for k in ("to_level", "seconds")}
-    ports = popular(sorted(times | {args.popular}))
-    print(*(f"popular loop {row}" for row in ports), sep="\n")
+    medians = (statistics.median(r[key] for r in runs) for key in ("to_level", "seconds"))
+    ports = popular(sorted({args.popular, *(min(m, args.popular) for m in medians)}))
+    print("popular loop, after the medians of these and at the end", *ports, sep="\n")
     rows = [{"who": "ours"} | run for run in runs]
     rows += [{"who": "popular loop"} | row for row in ports]
     for row in rows:

@@ -10,7 +10,6 @@ Set5 chooses nothing.  Writes data/studies/unrolling.json after every row; a sec
 start goes on where the first ended.
 """
 
-import copy
 import time
 from functools import cache, cached_property, partial
 
@@ -80,16 +79,12 @@ class Bench:
         self.pairs = [protocol.pair(image, SCALE) for image in self.fit.values()]
         self.rows = Rows("unrolling")
         self.dictionary = cache(self._dictionary)
-        self.start = cache(self._start)
 
     def _dictionary(self, atoms: int):
         if atoms == 768:
             return sparse_coding.load(scale=SCALE)
         choices = {"atoms": atoms, "device": "cpu", "progress": False}
         return sparse_coding.train(self.fit, SCALE, **choices)[0]
-
-    def _start(self, seed: int) -> SRCNN:
-        return unrolled.start_srcnn(self.dictionary(ATOMS), self.pairs, seed=seed)
 
     @cached_property
     def typical(self) -> float:
@@ -104,7 +99,7 @@ class Bench:
         """The model that a config describes, before its training."""
         _, _, start = name.partition("SRCNN from ")
         if start == "dictionary":
-            return copy.deepcopy(self.start(seed))
+            return unrolled.start_srcnn(self.dictionary(ATOMS), self.pairs, seed=seed)
         if start:
             generator = torch.Generator().manual_seed(seed)
             return initialise(SRCNN(), STARTS[start], generator)
@@ -138,10 +133,8 @@ class Bench:
         row = config | {
             "set5_psnr_db": mean_db(as_method(model), "Set5"),
             "validation_psnr_db": None if slow else self.on_validation(model),
-            "validation_images": self.origin,
-            "minutes": minutes,
-            "config": config,
-        }
+            "validation_images": self.origin, "minutes": minutes, "config": config,
+        }  # fmt: skip
         if isinstance(model, torch.nn.Module):
             learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
             row["learnt"] = learnt if "steps" in config else 0
@@ -150,9 +143,9 @@ class Bench:
         return self.rows.add(row | facts())
 
     def on_validation(self, model) -> float:
-        call = getattr(model, "enhance", model)
-        if not isinstance(model, torch.nn.Module):
-            call = partial(enhance_each, model)
+        call = partial(enhance_each, model)
+        if isinstance(model, torch.nn.Module):
+            call = getattr(model, "enhance", model)
         return round(self.judge.psnr_db(call), 4)
 
 
