@@ -64,7 +64,7 @@ def popular(until: list[float]) -> list[dict]:
             return network(y[None, None])[0, 0].numpy()
 
     pictures = SubImages(datasets.load("T91").values(), SCALE, 33, 0)
-    shown = TensorDataset(*pictures.cut(*pictures.grid()))
+    shown = TensorDataset(*pictures.cut(pictures.grid()))
     loader = DataLoader(shown, batch_size=16, shuffle=True)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
     rows, steps, seconds = [], 0, 0.0
@@ -94,7 +94,7 @@ def main() -> None:
     for seed in range(args.seeds):
         runs.append(ours(seed, level, args.threads))
         print("ours", runs[-1], flush=True)
-    medians = (statistics.median(r[key] for r in runs) for key in ("to_level", "seconds"))
+    medians = (statistics.median(r[k] for r in runs) for k in ("to_level", "seconds"))
     ports = popular(sorted({args.popular, *(min(m, args.popular) for m in medians)}))
     print("popular loop, after the medians of these and at the end", *ports, sep="\n")
     rows = [{"who": "ours"} | run for run in runs]

@@ -91,13 +91,11 @@ def test_planes_of_colour_and_grey(pictures):
 @pytest.mark.parametrize("colour", ["rgb", "ycbcr"])
 def test_sub_images_of_three_channels_are_those_of_each(pictures, colour):
     both = SubImages(pictures.values(), 3, 17, 2, colour=colour)
-    starts, widths = both.grid()
-    chosen = starts, widths, torch.full_like(starts, 5)
-    inputs, labels = both.cut(*chosen)
+    inputs, labels = both.cut(both.grid(), 5)
     assert inputs.shape[1:] == (3, 17, 17) and labels.shape[1:] == (3, 13, 13)
     for c in range(3):
         grey = [images.planes(p, colour)[..., c] for p in pictures.values()]
-        expected = SubImages(grey, 3, 17, 2).cut(*chosen)
+        expected = SubImages(grey, 3, 17, 2).cut(both.grid(), 5)
         assert torch.allclose(inputs[:, c], expected[0][:, 0], atol=1e-6)
         assert torch.equal(labels[:, c], expected[1][:, 0])
 
