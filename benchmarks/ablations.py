@@ -128,11 +128,6 @@ def colour_scores(network: SRCNN, image, colour: str) -> dict[str, float]:
     }
 
 
-def find(rows: Rows, config: training.Config, pictures) -> dict | None:
-    """The row of this recipe and these pictures, however often validated."""
-    return rows.find(config, ("validate_every",), pictures=pictures)
-
-
 def train(config: training.Config, pictures) -> dict:
     """Train one variant; its row, without its name."""
     shown, choices = training_set(pictures, config.seed), {"name": str(pictures)}
@@ -168,10 +163,10 @@ def plan(chosen, preset: str, seeds: int, more: str):
 def train_all(chosen, preset: str, seeds: int, folder: Path, more: str) -> None:
     rows = {name: Rows(folder / f"{name}.json") for name in VARIANTS}
     for ablation, name, config, pictures in plan(chosen, preset, seeds, more):
-        if find(rows[ablation], config, pictures):
+        if rows[ablation].find(config, pictures=pictures):
             continue
         # The same run may stand in another ablation's file.
-        found = (find(rows[other], config, pictures) for other in VARIANTS)
+        found = (others.find(config, pictures=pictures) for others in rows.values())
         row = next(filter(None, found), None) or train(config, pictures)
         command = f"python benchmarks/ablations.py --only {ablation}"
         command += " --preset quick" if preset == "quick" else ""
@@ -201,15 +196,14 @@ def record_times(rows: Rows, rounds: int = 7) -> None:
     } | common for a in shapes])  # fmt: skip
 
 
-def gain(method, dataset: str, degrade, scale: int) -> np.ndarray:
-    """Mean PSNR of bicubic interpolation and of the method."""
-    both = []
+def degraded_db(method, dataset: str, degrade, scale: int) -> float:
+    """Mean PSNR where the LR pictures came about otherwise."""
+    found = []
     for image in datasets.load(dataset).values():
         hr_y = images.modcrop(images.luma(image), scale)
-        lr_y = degrade(hr_y, scale)
-        sr = [images.to_uint8(255 * call(lr_y, scale)) for call in (bicubic, method)]
-        both.append([protocol.psnr(hr_y, sr_y, crop=scale) for sr_y in sr])
-    return np.mean(both, axis=0).round(4)
+        sr_y = images.to_uint8(255 * method(degrade(hr_y, scale), scale))
+        found.append(protocol.psnr(hr_y, sr_y, crop=scale))
+    return round(float(np.mean(found)), 4)
 
 
 def record_degradations(rows: Rows) -> None:
@@ -221,12 +215,11 @@ def record_degradations(rows: Rows) -> None:
     found = []
     for name, trained_for, scale, degrade in cases:
         method = SRCNNMethod(checkpoints.load("9-1-5", trained_for), "cpu")
-        both = {d: gain(method, d, degrade, scale).tolist() for d in TESTS}
         found.append({
             "ablation": "degradation", "name": name, "model": "9-1-5",
             "trained_for": trained_for, "scale": scale,
-            "bicubic_db": {d: before for d, (before, _) in both.items()},
-            "psnr_db": {d: after for d, (_, after) in both.items()},
+            "bicubic_db": {d: degraded_db(bicubic, d, degrade, scale) for d in TESTS},
+            "psnr_db": {d: degraded_db(method, d, degrade, scale) for d in TESTS},
             "command": "python benchmarks/ablations.py --only degradation",
         } | facts())  # fmt: skip
     rows.replace(found)

@@ -34,15 +34,14 @@ class Rows(list):
         self.path = path
         super().__init__(self._read())
 
-    def find(self, recipe=None, ignore: tuple[str, ...] = (), **wanted) -> dict | None:
-        """The first row with these values; of a recipe, which must be the `same` as
-        the row's "config", but for the fields in `ignore`."""
+    def find(self, recipe=None, **wanted) -> dict | None:
+        """The first row with these values and this recipe, however often validated."""
         for row in self:
-            config = row.get("config") or {}
-            config = config | {name: getattr(recipe, name) for name in ignore}
-            if all(row.get(key) == value for key, value in wanted.items()) and (
-                recipe is None or row.get("config") and training.same(recipe, config)
-            ):
+            known = all(row.get(key) == value for key, value in wanted.items())
+            if known and recipe is not None:
+                often = {"validate_every": recipe.validate_every}
+                known = "config" in row and training.same(recipe, row["config"] | often)
+            if known:
                 return row
         return None
 

@@ -29,15 +29,10 @@ RATES = (0.01, 0.03)
 TRIAL_SECONDS, TRIAL_SEED, LOOK_STEPS = 6, 100, 40
 
 
-def srcnn(arch: str) -> models.SRCNN:
-    architecture = models.Architecture.parse(arch)
-    return models.initialise(models.SRCNN(*architecture), "identity")
-
-
 #: What is trained.  VDSR's has about the weights and operations of 9-5-5.
 NETWORKS = {
-    "SRCNN 9-1-5": lambda: srcnn("9-1-5"),
-    "SRCNN 9-5-5": lambda: srcnn("9-5-5"),
+    "SRCNN 9-1-5": lambda: models.initialise(models.SRCNN()),
+    "SRCNN 9-5-5": lambda: models.initialise(models.SRCNN((9, 5, 5))),
     "VDSR, 8 layers of 32": lambda: successors.VDSR(8, 32),
     "FSRCNN": lambda: successors.FSRCNN(SCALE),
     "ESPCN": lambda: successors.ESPCN(SCALE),
