@@ -2,25 +2,18 @@
 
     python benchmarks/anchor_study.py
 
-Learns dictionaries of several sizes from T91 and makes ANR and A+ of them;
-that of 1,024 atoms is the book's.  Nothing is chosen by this: the book's
-methods keep the authors' 1,024 atoms and 5 million samples.  Writes
-data/studies/anchors.json after every row; a second start goes on where the
-first ended.
+Learns dictionaries of several sizes from T91 and makes ANR and A+ of them; the one of
+1,024 atoms is the book's.  Nothing is chosen by this: the book's methods keep the
+authors' 1,024 atoms and 5 million samples.  Writes data/studies/anchors.json after
+every row; a second start goes on where the first ended.
 """
 
-import datetime
-import json
 import time
 
-import torch
-
-from srcnn_lib import checkpoints, datasets, protocol
+from benchmarks.rows import SCALE, Rows, facts, mean_db, options
+from srcnn_lib import datasets
 from srcnn_lib.methods import anchored, trained, zeyde
-from srcnn_lib.models import describe
 
-SCALE = 3
-FILE = datasets.data_folder() / "studies" / "anchors.json"
 #: Method, atoms, samples behind the matrices (None: the atoms themselves).
 PLAN = [
     ("anr", 256, None),
@@ -33,42 +26,24 @@ PLAN = [
 
 
 def main() -> None:
+    options(__doc__)
     images = list(datasets.load("T91").values())
-    test = datasets.load("Set5")
-    rows = json.loads(FILE.read_text("utf-8")) if FILE.exists() else []
-    done = {(r["method"], r["atoms"], r["samples"]) for r in rows}
-    dictionaries = {}
+    rows, dictionaries = Rows("anchors"), {zeyde.ATOMS: trained.dictionary(SCALE)}
     for method, atoms, samples in PLAN:
-        if (method, atoms, samples) in done:
+        settings = {"method": method, "atoms": atoms, "samples": samples}
+        if rows.find(**settings):
             continue
-        if atoms == zeyde.ATOMS:
-            dictionaries[atoms] = trained.dictionary(SCALE)
-        elif atoms not in dictionaries:
+        if atoms not in dictionaries:
             dictionaries[atoms] = zeyde.learn(images, SCALE, atoms=atoms)
-        dictionary = dictionaries[atoms]
-        began = time.perf_counter()
+        dictionary, began = dictionaries[atoms], time.perf_counter()
         if method == "anr":
             call = anchored.anr(dictionary, SCALE, "cpu")
         else:
-            learnt = anchored.learn_aplus(
-                images, SCALE, dictionary, most=samples
-            )
+            learnt = anchored.learn_aplus(images, SCALE, dictionary, most=samples)
             call = anchored.aplus(learnt, SCALE, "cpu")
-        scores = protocol.evaluate(call, test, SCALE)
-        rows.append(
-            {
-                "method": method,
-                "atoms": atoms,
-                "samples": samples,
-                "psnr_db": round(protocol.mean(scores)[0], 4),
-                "minutes": round((time.perf_counter() - began) / 60, 2),
-                "device": describe(torch.device("cpu")),
-                "date": datetime.date.today().isoformat(),
-            }
-        )
-        print(rows[-1], flush=True)
-        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-        checkpoints.write_atomically(FILE, text.encode())
+        row = settings | {"psnr_db": mean_db(call, "Set5")}
+        row["minutes"] = round((time.perf_counter() - began) / 60, 2)
+        print(rows.add(row | facts()), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,21 @@
 
     python benchmarks/filter_snapshots.py
 
-Trains 9-1-5 x3 on T91 by the recipe of the book's weights, in 20,000 steps,
-and keeps the 64 filters of its first layer at moments that lie closer at the
-beginning.  Writes data/studies/filter_snapshots.safetensors, float16, and its
-card beside it.
+Trains 9-1-5 x3 on T91 by the recipe of the book's weights, in 20,000 steps, and keeps
+the 64 filters of its first layer at moments that lie closer at the beginning.  Writes
+data/studies/filter_snapshots.safetensors, float16, and its card beside it.
 """
 
+import contextlib
 import dataclasses
 
 import torch
 
+from benchmarks.rows import SCALE, options, train
 from srcnn_lib import checkpoints, datasets, models, training
 
 FILE = datasets.data_folder() / "studies" / "filter_snapshots.safetensors"
-CONFIG = dataclasses.replace(training.PRESETS["full"], scale=3, steps=20_000)
+CONFIG = dataclasses.replace(training.PRESETS["full"], scale=SCALE, steps=20_000)
 #: Steps between looks, and the steps that are kept of them.
 STRETCHES = {
     10: (10, 20, 30, 50, 70, 100),
@@ -29,11 +30,10 @@ class EnoughError(Exception):
 
 
 def main() -> None:
+    options(__doc__)
     generator = torch.Generator().manual_seed(CONFIG.seed)
     start = models.initialise(models.SRCNN(), CONFIG.init, generator)
-    kept = {0: start.convs[0].weight.detach().clone()}
-    pictures = datasets.load("T91")
-    history = []
+    kept, history = {0: start.convs[0].weight.detach().clone()}, []
     for every, moments in STRETCHES.items():
         # Each stretch begins anew: a batch depends on the seed and the step
         # alone, so it is the same training, looked at more often.
@@ -51,20 +51,10 @@ def main() -> None:
             if step == moments[-1] and step < CONFIG.steps:
                 raise EnoughError
 
-        config = dataclasses.replace(CONFIG, validate_every=every)
-        try:
-            run = training.train(
-                config,
-                pictures,
-                device="cpu",
-                progress=False,
-                name="T91",
-                on_validate=look,
-            )
-        except EnoughError:
-            pass
-    card = {key: run.card[key] for key in run.card if key != "history"}
-    card |= {
+        with contextlib.suppress(EnoughError):
+            config = dataclasses.replace(CONFIG, validate_every=every)
+            run = train(config, on_validate=look)
+    card = run.card | {
         "what": "first-layer filters of the averaged weights",
         "command": "python benchmarks/filter_snapshots.py",
         "steps": sorted(kept),
@@ -76,5 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

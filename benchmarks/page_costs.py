@@ -5,10 +5,9 @@
 Runs pages in fresh kernels, one after the other, and records each in
 data/studies/page_costs.json, keyed by page, beside what was there.  Take it on a
 machine that does nothing else, with the data fetched: downloads would count.  Processor
-seconds and memory are those of the kernel and the processes that it starts, memory as
-the sum of resident sizes, looked at ten times a second.  On a machine with a CUDA
-device the same numbers go to the page's entry "gpu", else to "cpu".  `table` is
-what the book shows of it.
+seconds include those of processes that the kernel started and waited for; memory is the
+kernel's largest resident size, as Linux keeps it.  On a machine with a CUDA device the
+numbers go to the page's entry "gpu", else to "cpu".  `table` is what the book shows.
 """
 
 import argparse
@@ -16,14 +15,8 @@ import json
 import os
 import platform
 import re
-import sys
-import threading
 import time
-from datetime import date
 from pathlib import Path
-
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 from nbclient import NotebookClient
@@ -31,72 +24,36 @@ from nbclient import NotebookClient
 from tools import course, notebooks
 
 FILE = notebooks.ROOT / "data" / "studies" / "page_costs.json"
-INTERVAL_S = 0.1
 NOT_YET = "not yet measured"
-
-
-class Watch(threading.Thread):
-    """Looks at a kernel's process tree until stopped."""
-
-    def __init__(self, pid: int):
-        super().__init__(daemon=True)
-        self.root = psutil.Process(pid)
-        self.peak = 0
-        self.spent: dict[int, float] = {}
-        self.over = threading.Event()
-
-    def look(self) -> None:
-        try:
-            tree = [self.root, *self.root.children(recursive=True)]
-        except psutil.Error:
-            return
-        total = 0
-        for process in tree:
-            try:
-                total += process.memory_info().rss
-                times = process.cpu_times()
-                self.spent[process.pid] = times.user + times.system
-            except psutil.Error:
-                continue
-        self.peak = max(self.peak, total)
-
-    def run(self) -> None:
-        while not self.over.wait(INTERVAL_S):
-            self.look()
 
 
 def measure(page: Path) -> dict:
     """Run one page; seconds and gigabytes (10⁹ bytes)."""
-    client = NotebookClient(
-        notebooks.read(page),
-        timeout=3600,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(notebooks.BOOK)}},
-    )
-    watched: list[Watch] = []
+    resources = {"metadata": {"path": str(notebooks.BOOK)}}
+    nb, spent, peak = notebooks.read(page), [0], [0]
 
-    def begin(**_) -> None:  # the kernel is there before the first cell
-        if not watched:
-            watched.append(Watch(client.km.provisioner.process.pid))
-            watched[0].start()
+    def look(**_) -> None:
+        pid = client.km.provisioner.process.pid
+        spent[0] = sum(psutil.Process(pid).cpu_times()[:4])
+        status = Path(f"/proc/{pid}/status").read_text()
+        peak[0] = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
 
-    client.on_cell_execute = begin
-    client.on_cell_executed = lambda **_: watched[0].look()
+    choices = {"timeout": 3600, "resources": resources, "on_cell_executed": look}
+    client = NotebookClient(nb, **choices)
     start = time.monotonic()
     client.execute()
-    wall = time.monotonic() - start
-    watched[0].over.set()
-    watched[0].join()
-    return {
-        "wall_s": round(wall, 1),
-        "processor_s": round(sum(watched[0].spent.values()), 1),
-        "peak_gb": round(watched[0].peak / 1e9, 2),
-    }
+    wall, gigabytes = round(time.monotonic() - start, 1), round(peak[0] / 1e9, 2)
+    return {"wall_s": wall, "processor_s": round(spent[0], 1), "peak_gb": gigabytes}
+
+
+def read(file: Path = FILE) -> dict:
+    """Page → "cpu" or "gpu" → what it needs."""
+    return json.loads(file.read_text("utf-8")) if file.exists() else {}
 
 
 def record(page: str, kind: str, entry: dict, file: Path = FILE) -> None:
     """Put an entry under a page's name, and keep the others."""
-    known = json.loads(file.read_text()) if file.exists() else {}
+    known = read(file)
     known.setdefault(page, {})[kind] = entry
     text = json.dumps(dict(sorted(known.items())), indent=1, ensure_ascii=False)
     file.write_text(text + "\n", encoding="utf-8")
@@ -104,39 +61,34 @@ def record(page: str, kind: str, entry: dict, file: Path = FILE) -> None:
 
 def table(file: Path = FILE) -> str:
     """Markdown: what each page needs; from its cost label and what is recorded."""
-    known = json.loads(file.read_text()) if file.exists() else {}
     lines = [
         "| page | reading | CPU | both cores | memory | T4-class GPU | data |",
         "|:--|--:|--:|--:|--:|--:|--:|",
     ]
+    known = read(file)
     for page in notebooks.pages():
         nb = notebooks.read(page)
-        first = nb.cells[0].source
+        first, found = nb.cells[0].source, known.get(page.stem, {})
         number = page.stem.partition("_")[0].lstrip("0")
         heading = first.partition("\n")[0].removeprefix("# ")
-        title = f"{number} · {re.split('[:,]', heading)[0]}"
-        entry = known.get(page.stem, {})
-        cpu, gpu = entry.get("cpu"), entry.get("gpu")
-        lines.append(
-            f"| [{title}]({page.name}) | "
-            + " | ".join(
-                [
-                    f"{course.reading_minutes(nb)} min",
-                    _duration(cpu["wall_s"]) if cpu else NOT_YET,
-                    _duration(cpu["processor_s"]) if cpu else NOT_YET,
-                    f"{cpu['peak_gb']:.1f} GB" if cpu else NOT_YET,
-                    "not needed" if nb.metadata.get("accelerator") != "GPU" else
-                    _duration(gpu["wall_s"]) if gpu else NOT_YET,
-                    _download(first),
-                ]
-            )
-            + " |"
-        )  # fmt: skip
+        gpu = _duration(found.get("gpu"), "wall_s")
+        cells = (
+            f"[{number} · {re.split('[:,]', heading)[0]}]({page.name})",
+            f"{course.reading_minutes(nb)} min",
+            _duration(found.get("cpu"), "wall_s"),
+            _duration(found.get("cpu"), "processor_s"),
+            f"{found['cpu']['peak_gb']:.1f} GB" if "cpu" in found else NOT_YET,
+            gpu if nb.metadata.get("accelerator") == "GPU" else "not needed",
+            _download(first),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+def _duration(entry: dict | None, key: str) -> str:
+    if entry is None:
+        return NOT_YET
+    return f"{entry[key]:.0f} s" if entry[key] < 100 else f"{entry[key] / 60:.1f} min"
 
 
 def _download(first: str) -> str:
@@ -147,32 +99,28 @@ def _download(first: str) -> str:
     return f"{sum(sizes)} MB" if sizes else "none"
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("pages", nargs="*", metavar="PAGE")
     parser.add_argument("--device-name", help="the machine in words")
     args = parser.parse_args()
-    import torch
+    from srcnn_lib import models, runs
 
-    kind = "gpu" if torch.cuda.is_available() else "cpu"
-    device = torch.cuda.get_device_name() if kind == "gpu" else None
-    device = args.device_name or device or f"{os.cpu_count()} CPU cores"
+    device, words = models.choose_device("auto"), f"{os.cpu_count()} CPU cores"
+    if device.type == "cuda":
+        words = models.describe(device)
     known = {page.stem: page for page in notebooks.pages()}
     for name in args.pages or known:
         if name not in known:
             parser.error(f"no page {name}; there are: {' '.join(known)}")
-        entry = measure(known[name])
-        entry |= {
-            "device": device,
+        entry = measure(known[name]) | {
+            "device": args.device_name or words,
             "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
             "python": platform.python_version(),
-            "torch": torch.__version__,
-            "date": date.today().isoformat(),
-        }
-        record(name, kind, entry)
+        } | runs.circumstances()
+        record(name, "gpu" if device.type == "cuda" else "cpu", entry)
         print(name, entry, flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,46 +1,39 @@
 """What came next, trained for as long as SRCNN: dB, operations, time.
 
-    nice python benchmarks/successors.py [--seconds 20] [--seeds 3]
+    nice python benchmarks/successors_study.py [--seconds 20] [--seeds 3]
 
-Equal budget: the same seconds of processor time, on one thread, whatever else
-the machine does; so a network with more work in a step gets fewer steps.  All
-have the same recipe, pictures and batches of 16 × 21 × 21 label pixels; the
-step size alone is chosen for each, on validation pictures, by short runs.
-Writes data/studies/successors.json after every run; a second start goes on
-where the first ended.  --time measures all networks side by side again.
+Equal budget: the same seconds of processor time, on one thread, whatever else the
+machine does; so a network with more work in a step gets fewer steps.  All have the
+same recipe, pictures and batches of 16 × 21 × 21 label pixels.  Only the learning rate
+is chosen for each, on validation pictures, by short runs; if two rates are equally
+good, the smaller.  Writes data/studies/successors.json after every run; a second start
+goes on where the first ended.  --time measures all networks side by side again.
 """
 
-import argparse
-import datetime
-import json
-import statistics
 import time
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 
-from srcnn_lib import checkpoints, datasets, methods, models, protocol, training
+from benchmarks import rows as study
+from benchmarks.rows import CARD, SCALE, Rows, facts, mean_db, options
+from srcnn_lib import methods, models, training
 from srcnn_lib.chapters import successors
 from srcnn_lib.methods.srcnn import SRCNNMethod
 
-SCALE, LABEL = 3, 21
-FILE = datasets.data_folder() / "studies" / "successors.json"
-STEP_SIZES = (0.01, 0.03)
-#: Of the trials and of the first look at how long a step takes.
-TRIAL_SECONDS, LOOK_STEPS = 6, 40
-
-
-def srcnn(arch: str) -> models.SRCNN:
-    architecture = models.Architecture.parse(arch)
-    return models.initialise(models.SRCNN(*architecture), "identity")
+#: Width of the sub-images' labels.
+LABEL = 21
+#: The learning rates of the trials.
+RATES = (0.01, 0.03)
+#: Of the trials, and of the first look at how long a step takes.
+TRIAL_SECONDS, TRIAL_SEED, LOOK_STEPS = 6, 100, 40
 
 
 #: What is trained.  VDSR's has about the weights and operations of 9-5-5.
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "SRCNN 9-1-5": lambda: srcnn("9-1-5"),
-    "SRCNN 9-5-5": lambda: srcnn("9-5-5"),
+NETWORKS = {
+    "SRCNN 9-1-5": lambda: models.initialise(models.SRCNN()),
+    "SRCNN 9-5-5": lambda: models.initialise(models.SRCNN((9, 5, 5))),
     "VDSR, 8 layers of 32": lambda: successors.VDSR(8, 32),
     "FSRCNN": lambda: successors.FSRCNN(SCALE),
     "ESPCN": lambda: successors.ESPCN(SCALE),
@@ -54,120 +47,79 @@ def make(name: str, seed: int) -> nn.Module:
     return (NETWORKS | LARGE)[name]()
 
 
-def recipe(network, steps: int, learning_rate: float, seed: int):
-    return training.Config(
-        scale=SCALE,
-        steps=steps,
-        size=LABEL + 2 * network.border,
-        sampling="importance",
-        learning_rate=learning_rate,
-        warmup=50,
-        ema_decay=0.99,
-        seed=seed,
-        validate_every=0,
-    )
-
-
 def train(name: str, steps: int, learning_rate: float, seed: int):
-    network = make(name, seed)
-    return training.train(
-        recipe(network, steps, learning_rate, seed),
-        datasets.load("T91"),
-        network=network,
-        device="cpu",
-        progress=False,
-        name="T91",
-    )
+    """A trained network and its row; processor seconds are those of its steps."""
+    network, begins = make(name, seed), []
+
+    def look_at_the_clock(module, _):
+        if module.training:  # not in validation
+            begins.append(time.process_time())
+
+    network.register_forward_pre_hook(look_at_the_clock)
+    config = training.Config(
+        scale=SCALE, steps=steps, size=LABEL + 2 * network.border,
+        sampling="importance", learning_rate=learning_rate, warmup=50,
+        ema_decay=0.99, seed=seed, validate_every=0,
+    )  # fmt: skip
+    run = study.train(config, network=network)
+    seconds = round((begins[-1] - begins[0]) * steps / (steps - 1), 2)
+    row = {"name": name, "learning_rate": learning_rate, "processor_seconds": seconds}
+    return run.model, row | {key: run.card[key] for key in CARD}
 
 
-def row_of(kind: str, name: str, run, **more) -> dict:
-    kept = ("validation_images", "validation_psnr_db", "minutes",
-            "processor_seconds", "device", "torch", "commit", "config")
-    row = {"kind": kind, "name": name} | more
-    row |= {key: run.card[key] for key in kept}
-    return row | {"date": datetime.date.today().isoformat()}
+def steps_within(rows: Rows, name: str, seconds: float) -> int:
+    """As many steps as fit into so many seconds of processor time, by a first look."""
+    look = rows.find(kind="look", name=name)
+    if not look:
+        row = train(name, LOOK_STEPS, RATES[0], TRIAL_SEED)[1]
+        look = rows.add({"kind": "look"} | row)
+    return max(100, round(seconds * LOOK_STEPS / look["processor_seconds"]))
 
 
-class Study:
-    """The rows of the file, and what is still missing."""
+def best_rate(rows: Rows, name: str) -> float:
+    """The best on validation pictures after a short run; of equals, the smallest.
 
-    def __init__(self):
-        self.rows = json.loads(FILE.read_text()) if FILE.exists() else []
-
-    def find(self, **wanted) -> dict | None:
-        for row in self.rows:
-            if all(row.get(k) == v for k, v in wanted.items()):
-                return row
-        return None
-
-    def add(self, row: dict) -> dict:
-        self.rows.append(row)
-        text = json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n"
-        checkpoints.write_atomically(FILE, text.encode())
-        return row
-
-    def steps(self, name: str, seconds: float) -> int:
-        """As many as fit into `seconds` of processor time."""
-        row = self.find(kind="look", name=name)
+    A network that has runs already keeps their rate.
+    """
+    known = rows.find(kind="run", name=name)
+    if known:
+        return known["learning_rate"]
+    trials = []
+    for rate in RATES:
+        row = rows.find(kind="trial", name=name, learning_rate=rate)
         if row is None:
-            run = train(name, LOOK_STEPS, STEP_SIZES[0], 100)
-            row = self.add(row_of("look", name, run))
-        known = [
-            (row["processor_seconds"], row["config"]["steps"])
-            for row in self.rows
-            if row["kind"] in ("look", "trial") and row["name"] == name
-        ]
-        worked, done = map(sum, zip(*known))
-        return max(100, round(seconds * done / worked))
-
-    def learning_rate(self, name: str) -> float:
-        """The better one on validation pictures after a short run."""
-        trials = {}
-        for size in STEP_SIZES:
-            row = self.find(kind="trial", name=name, learning_rate=size)
-            if row is None:
-                run = train(name, self.steps(name, TRIAL_SECONDS), size, 100)
-                row = self.add(row_of("trial", name, run, learning_rate=size))
-            trials[row["validation_psnr_db"]] = size
-        return trials[max(trials)]
-
-    def run(self, name: str, seconds: float, seed: int) -> None:
-        wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
-        if self.find(**wanted):
-            return
-        size = self.learning_rate(name)  # its trials tell what a step takes
-        steps = self.steps(name, seconds)
-        run = train(name, steps, size, seed)
-        row = row_of("run", name, run, budget_s=seconds, seed=seed)
-        row |= {"steps": steps, "learning_rate": size}
-        for dataset in ("Set5", "Set14"):
-            method = method_of(run.model)
-            scores = protocol.evaluate(method, datasets.load(dataset), SCALE)
-            row[f"{dataset}_db"] = round(protocol.mean(scores)[0], 4)
-        self.add(row)
-        print(
-            f"{name:<24} seed {seed}: {steps} steps, "
-            f"{row['processor_seconds']} s, "
-            f"{row['validation_psnr_db']} dB validation, "
-            f"{row['Set5_db']:.2f} dB Set5",
-            flush=True,
-        )
+            steps = steps_within(rows, name, TRIAL_SECONDS)
+            row = {"kind": "trial"} | train(name, steps, rate, TRIAL_SEED)[1]
+            rows.add(row)
+        trials.append((row["validation_psnr_db"], -rate))
+    return -max(trials)[1]
 
 
-class Deconvolving(successors.FSRCNN):
-    """FSRCNN by PyTorch's deconvolution."""
+def run(rows: Rows, name: str, seconds: float, seed: int) -> None:
+    """Train a network for its budget, unless there is a row of it."""
+    wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
+    if rows.find(**wanted):
+        return
+    rate = best_rate(rows, name)  # its trials tell how long a step takes
+    steps = steps_within(rows, name, seconds)
+    network, row = train(name, steps, rate, seed)
+    row = wanted | {"steps": steps} | row
+    for dataset in ("Set5", "Set14"):
+        row[f"{dataset}_db"] = mean_db(method_of(network), dataset)
+    print({k: v for k, v in rows.add(row).items() if k not in CARD}, flush=True)
+
+
+class TransposedFSRCNN(successors.FSRCNN):
+    """FSRCNN by PyTorch's transposed convolution."""
 
     def enlarge(self, features):
         first = (self.WIDTH - self.factor) // 2 + self.factor * self.reach
-        height, width = (
-            self.factor * (n - 2 * self.reach) for n in features.shape[2:]
-        )
-        y = self.convs[-1](features)
-        return y[:, :, first : first + height, first : first + width]
+        height, width = (self.factor * (n - 2 * self.reach) for n in features.shape[2:])
+        return self.convs[-1](features)[..., first:, first:][..., :height, :width]
 
 
 def method_of(network: nn.Module) -> methods.Method:
-    """The book's fastest way: for SRCNN, in bands that fit in the cache."""
+    """The book's fastest way."""
     if isinstance(network, models.SRCNN):
         return SRCNNMethod(network, "cpu")
     return partial(successors.super_resolve, network)
@@ -176,75 +128,38 @@ def method_of(network: nn.Module) -> methods.Method:
 def timings(repeats: int) -> list[dict]:
     """Set5, all networks in turn; processor time of one thread.
 
-    `seconds_plain` is by PyTorch's convolutions and deconvolution of the whole
-    picture; `seconds` is the book's fastest way, for SRCNN in bands and for
-    FSRCNN by sub-pixels.
+    `seconds_plain` is by PyTorch's convolutions of the whole picture; `seconds` is the
+    book's fastest way, for SRCNN in tiles and for FSRCNN by sub-pixels.
     """
-    pictures = [
-        protocol.degrade(image, SCALE)[1]
-        for image in datasets.load("Set5").values()
-    ]
+    networks = {name: make(name, 0) for name in NETWORKS | LARGE}
     calls = {}
-    for name in NETWORKS | LARGE:
-        network = plain = make(name, 0)
-        if isinstance(network, successors.FSRCNN):
-            plain = Deconvolving(SCALE)
+    for name, network in networks.items():
+        is_fsrcnn = isinstance(network, successors.FSRCNN)
+        plain = TransposedFSRCNN(SCALE) if is_fsrcnn else network
         calls[name, "seconds_plain"] = partial(successors.super_resolve, plain)
-        if plain is not network or isinstance(network, models.SRCNN):
+        if is_fsrcnn or isinstance(network, models.SRCNN):
             calls[name, "seconds"] = method_of(network)
-    for call in calls.values():
-        call(pictures[0][:40, :40], SCALE)
-    taken = {key: [[] for _ in pictures] for key in calls}
-    for _ in range(repeats):
-        for key, call in calls.items():
-            for k, lr_y in enumerate(pictures):
-                began = time.process_time()
-                call(lr_y, SCALE)
-                taken[key][k].append(time.process_time() - began)
-    rows = []
-    for name in NETWORKS | LARGE:
-        network = make(name, 0)
-        row = {
-            "kind": "time",
-            "name": name,
-            "parameters": successors.parameters(network),
-            "multiplications": round(successors.multiplications(network), 1),
-        }
-        for way in ("seconds", "seconds_plain"):
-            found = taken.get((name, way), taken[name, "seconds_plain"])
-            medians = [statistics.median(s) for s in found]
-            row[way] = round(statistics.mean(medians), 5)
-        rows.append(row | {
-            "dataset": "Set5",
-            "scale": SCALE,
-            "repeats": repeats,
-            "device": models.describe(torch.device("cpu")),
-            "torch": torch.__version__,
-            "date": datetime.date.today().isoformat(),
-        })  # fmt: skip
-    return rows
+    taken = study.seconds_in_turn(calls, "Set5", repeats, time.process_time)
+    common = {"dataset": "Set5", "scale": SCALE, "repeats": repeats} | facts()
+    return [{
+        "kind": "time", "name": name, "parameters": successors.parameters(network),
+        "multiplications": round(successors.multiplications(network), 1),
+        "seconds": taken.get((name, "seconds"), taken[name, "seconds_plain"]),
+        "seconds_plain": taken[name, "seconds_plain"],
+    } | common for name, network in networks.items()]  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--time", action="store_true", help="measure anew")
-    args = parser.parse_args()
-    study = Study()
-    if args.time or not study.find(kind="time"):
-        study.rows = [row for row in study.rows if row["kind"] != "time"]
-        for row in timings(args.repeats):
-            study.add(row)
-            print(f"{row['name']:<24}{row['multiplications']:10,.0f} "
-                  f"multiplications{row['seconds']:9.4f} s"
-                  f"{row['seconds_plain']:9.4f} s plain", flush=True)  # fmt: skip
+    args = options(__doc__, seconds=20.0, seeds=3, repeats=3, time=False)
+    rows = Rows("successors")
+    if args.time or not rows.find(kind="time"):
+        new = timings(args.repeats)
+        print(*new, sep="\n")
+        rows.replace([row for row in rows if row["kind"] != "time"] + new)
     for seed in range(args.seeds):
         for name in NETWORKS:
-            study.run(name, args.seconds, seed)
+            run(rows, name, args.seconds, seed)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

@@ -1,128 +1,80 @@
 """What each part of the training brings, on validation pictures.
 
-    python benchmarks/training_study.py [--steps 3000] [--seeds 3]
+    python benchmarks/training_study.py [--steps 2000] [--seeds 3] [--longer 8000]
 
-Trains 9-1-5 x3 on T91 by our recipe, by recipes that lack one part of it or
-have one more, with several seeds, and then for longer: ours, the same with
-Adam, and the paper's own.  Writes data/studies/training.json after every run; a
-second start goes on where the first ended.
+Trains 9-1-5 x3 on T91 by our recipe, by recipes that lack one part of it or have one
+more, with several seeds, and then for longer: ours, the same with Adam, and the
+paper's own.  Writes data/studies/training.json after every run; a second start goes
+on where the first ended.
+
+Two recorded variants can't be run again.  They brought nothing, so the library no
+longer has them: "without shrunken copies" (the field `zoom` of the recorded recipes)
+and "balanced pictures, too" (`balance`).
 """
 
-import argparse
 import dataclasses
-import datetime
-import json
 
-import torch
-
+from benchmarks.rows import CARD, SCALE, Rows, options, train
 from srcnn_lib import checkpoints, datasets, training
 
-SCALE = 3
-FILE = datasets.data_folder() / "studies" / "training.json"
-
 AUTHORS = "the authors' weights"  # 9-1-5 from the same 91 images
-
+ADAM = {"optimiser": "adam", "learning_rate": 0.002}
 #: Name → changes to our recipe.
 VARIANTS = {
     "ours": {},
     "without importance sampling": {"sampling": "random"},
-    "without shrunken copies": {"zoom": 1.0},
-    "Adam for all weights": {"optimiser": "adam", "learning_rate": 0.002},
+    "Adam for all weights": ADAM,
     "start at PyTorch's default": {"init": "default"},
-    "without averaged weights": {"average": 0.0},
+    "without averaged weights": {"ema_decay": 0.0},
     "step size kept constant": {"schedule": "constant"},
     "a quarter of the batch": {"batch": 4},
-    "balanced pictures, too": {"balance": 0.5},
     "varied copies, too": {"augment": 4},
     "the popular loop": {
-        "sampling": "grid",
-        "zoom": 1.0,
-        "optimiser": "adam",
-        "learning_rate": 1e-4,
-        "init": "default",
-        "average": 0.0,
-        "schedule": "constant",
+        "sampling": "grid", "optimiser": "adam", "learning_rate": 1e-4,
+        "init": "default", "ema_decay": 0.0, "schedule": "constant",
     },
-}
+}  # fmt: skip
 
 
-def recipe(steps: int, **changes) -> training.Config:
-    config = dataclasses.replace(
-        training.PRESETS["full"], scale=SCALE, steps=steps, warmup=100
+def plan(steps: int, seeds: int, longer: int):
+    """Name and recipe of each run."""
+    full, paper = (
+        dataclasses.replace(training.PRESETS[preset], scale=SCALE, steps=steps)
+        for preset in ("full", "paper")
     )
-    return dataclasses.replace(config, **changes)
-
-
-def curves(steps: int) -> dict[str, training.Config]:
-    paper = dataclasses.replace(
-        training.PRESETS["paper"], scale=SCALE, steps=2 * steps // 8
-    )  # batches are eight times as large
-    runs = {
-        "ours": recipe(steps),
-        "ours with Adam": recipe(steps, **VARIANTS["Adam for all weights"]),
-        "the paper's": paper,
-    }
-    return {
-        name: dataclasses.replace(config, validate_every=config.steps // 20)
-        for name, config in runs.items()
-    }
+    full = dataclasses.replace(full, warmup=100, validate_every=0)
+    for seed in range(seeds):
+        for name, changes in VARIANTS.items():
+            yield name, dataclasses.replace(full, seed=seed, **changes)
+    ours = dataclasses.replace(full, steps=longer, validate_every=longer // 20)
+    yield "ours, longer", ours
+    yield "ours with Adam, longer", dataclasses.replace(ours, **ADAM)
+    few = 2 * longer // 8  # of batches that are eight times as large
+    paper = dataclasses.replace(paper, steps=few, validate_every=few // 20)
+    yield "the paper's, longer", paper
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3_000)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--long", type=int, default=30_000, help="steps")
-    args = parser.parse_args()
-
-    plan = [
-        (name, seed, recipe(
-            args.steps, seed=seed, validate_every=0, **changes))
-        for seed in range(args.seeds)
-        for name, changes in VARIANTS.items()
-    ]  # fmt: skip
-    plan += [
-        (f"{name}, longer", 0, config)
-        for name, config in curves(args.long).items()
-    ]
-    rows = json.loads(FILE.read_text()) if FILE.exists() else []
-    done = [row["config"] for row in rows if "config" in row]
-    pictures = datasets.load("T91")
-    for name, seed, config in plan:
-        if any(training.same(config, recorded) for recorded in done):
+    choices = options(__doc__, steps=2_000, seeds=3, longer=8_000)
+    rows = Rows("training")
+    for name, config in plan(**vars(choices)):
+        if rows.find(config, name=name):
             continue
-        run = training.train(
-            config, pictures, device="cpu", progress=False, name="T91"
-        )
-        kept = ("validation_images", "validation_psnr_db", "sub_images",
-                "minutes", "device", "torch", "commit", "config", "history")
-        row = {"name": name, "seed": seed}
-        row |= {key: run.card[key] for key in kept}
-        row["date"] = datetime.date.today().isoformat()
-        rows.append(row)
-        write(rows)
-        print(
-            f"{name:<34} seed {seed}: {row['validation_psnr_db']:.3f} dB, "
-            f"{row['minutes']:.1f} minutes",
-            flush=True,
-        )
-    if not any(row["name"] == AUTHORS for row in rows):
-        _, held_out, origin = training.split(pictures)
+        run = train(config)
+        row = {"name": name, "seed": config.seed} | {k: run.card[k] for k in CARD}
+        rows.add(row)
+        print(f"{name:<34} seed {config.seed}: {row['validation_psnr_db']:.3f} dB, "
+              f"{row['minutes']:.1f} minutes", flush=True)  # fmt: skip
+    if not rows.find(name=AUTHORS):
+        _, held_out, origin = training.split(datasets.load("T91"))
         network = checkpoints.load("official/9-1-5-91", SCALE)
         judge = training.Validation(held_out.values(), SCALE)
-        rows.append({
+        rows.add({
             "name": AUTHORS,
             "validation_images": f"{origin} ({len(held_out)})",
             "validation_psnr_db": round(judge.psnr_db(network), 3),
         })  # fmt: skip
-        write(rows)
-
-
-def write(rows: list[dict]) -> None:
-    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-    checkpoints.write_atomically(FILE, text.encode())
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

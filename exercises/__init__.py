@@ -3,11 +3,11 @@
     import exercises
     exercises.check("2.1", my_function)
 
-An answer is called with random arguments and compared with the right one; when
-it differs, it is compared with typical wrong ones, and the message names the
-mistake whose results it has.  One module for each chapter, ``chapter_02`` and
-so on, and `appendix_a` and `appendix_b` for appendices A and B, has a table
-``EXERCISES`` from number to `Function` or `Value`.
+`check` calls an answer with random arguments and compares its result with the right
+one.  If they differ, it looks among the results of typical wrong answers; the message
+then names that mistake.  Each chapter has a module, ``chapter_02`` and so on, and
+appendices A and B have `appendix_a` and `appendix_b`.  A module's table ``EXERCISES``
+holds a `Function` or a `Value` for each number.
 """
 
 import copy
@@ -16,31 +16,47 @@ import numbers
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+#: Sets of random arguments that an answer must get right.
 ROUNDS = 4
-NOT_DONE = "not done yet."
 APPENDICES = {"A": "appendix_a", "B": "appendix_b"}
+
+
+class Fault(NamedTuple):
+    """What is wrong with an answer.
+
+    id : a short name, such as ``"uncropped"``; unlike the message it never changes.
+        It begins with ``result-`` if no listed mistake explains the result.
+    message : what the student reads.
+    """
+
+    id: str
+    message: str
+
+
+NOT_DONE = Fault("not-done", "not done yet.")
 
 
 @dataclass(frozen=True)
 class Function:
     """An exercise whose answer is a function.
 
-    right : the function wanted.
-    arguments : makes a tuple of arguments for it from a random generator;
-        arrays in float64, and shapes that differ from call to call.
-    faults : what to tell the student → the function that makes that mistake,
-        with the same arguments; the more specific first.
-    property : called with the student's function, for what no single right
-        result shows; a message where it does not hold, else None.
-    atol, rtol : of `numpy.allclose`.
+    right : the right function.
+    arguments : makes a tuple of arguments from a random generator; its arrays are
+        float64, and their shapes differ from call to call.
+    faults : id of a mistake → (message, function that makes the mistake); the
+        function takes the same arguments.  More specific mistakes come first.
+    property : checks what no single result shows.  It is called with the student's
+        function, and returns (id, message) if the function fails, else None.
+    atol, rtol : as for `numpy.allclose`.
     """
 
     right: Callable
     arguments: Callable[[np.random.Generator], tuple]
-    faults: dict[str, Callable] = field(default_factory=dict)
+    faults: dict[str, tuple[str, Callable]] = field(default_factory=dict)
     property: Callable | None = None
     atol: float = 1e-9
     rtol: float = 1e-6
@@ -51,37 +67,42 @@ class Value:
     """An exercise whose answer is a number, or several, or a word.
 
     right : the value, or a function without arguments that computes it.
-    faults : what to tell the student → the wrong value, or a function for it.
+    faults : id of a mistake → (message, the wrong value or a function for it).
     """
 
     right: object
-    faults: dict[str, object] = field(default_factory=dict)
+    faults: dict[str, tuple[str, object]] = field(default_factory=dict)
     atol: float = 1e-9
     rtol: float = 1e-6
 
 
 def check(number: str, answer) -> None:
-    """Say whether `answer` solves exercise `number`, or what is wrong with it.
+    """Print whether `answer` solves exercise `number`, or what is wrong with it.
 
     number : chapter and exercise, such as ``"2.1"``.
     answer : a function or a value, as the exercise asks.
 
-    Prints one line and raises nothing, whatever the answer does; only when
-    nbgrader marks the page (it sets NBGRADER_EXECUTION) does a wrong answer raise.
+    A wrong answer raises nothing, except while nbgrader marks the page (it sets
+    NBGRADER_EXECUTION).
 
     Raises
     ------
-    ValueError : when no exercise has this number.
-    AssertionError : in nbgrader, with the message, when the answer is not right.
+    ValueError : if no exercise has this number.
+    AssertionError : in nbgrader, with the message, if the answer is wrong.
     """
-    message = fault(number, answer)
-    if message and os.environ.get("NBGRADER_EXECUTION"):
-        raise AssertionError(f"Exercise {number}: {message}")
-    print(f"Exercise {number}: {message or 'right.'}")
+    found = fault(number, answer)
+    if found and os.environ.get("NBGRADER_EXECUTION"):
+        raise AssertionError(f"Exercise {number}: {found.message}")
+    print(f"Exercise {number}: {found.message if found else 'right.'}")
 
 
-def fault(number: str, answer) -> str | None:
-    """What is wrong with an answer; None when it is right.  As for `check`."""
+def fault(
+    number: str, answer, generator: np.random.Generator | None = None
+) -> Fault | None:
+    """What is wrong with an answer, or None if it is right.
+
+    generator : draws the arguments; without one they differ in every call.
+    """
     exercise = find(number)
     if _missing(answer):
         return NOT_DONE
@@ -89,17 +110,19 @@ def fault(number: str, answer) -> str | None:
         return _fault_of_value(exercise, answer)
     if not callable(answer):
         kind = type(answer).__name__
-        return f"the answer is a function to be called; this is of type {kind}."
-    return _fault_of_function(exercise, answer)
+        return Fault(
+            "no-function",
+            f"the answer is a function to be called; this is of type {kind}.",
+        )
+    return _fault_of_function(exercise, answer, generator or np.random.default_rng())
 
 
 def find(number: str) -> Function | Value:
-    """The exercise of this number.  ValueError when there is none."""
+    """The exercise of this number.  ValueError if there is none."""
     chapter = number.partition(".")[0]
     name = APPENDICES.get(chapter, f"chapter_{chapter.zfill(2)}")
     try:
-        module = importlib.import_module(f"{__name__}.{name}")
-        return module.EXERCISES[number]
+        return importlib.import_module(f"{__name__}.{name}").EXERCISES[number]
     except (ModuleNotFoundError, KeyError):
         raise ValueError(
             f"no exercise {number!r} has a check; they are numbered by chapter, "
@@ -107,21 +130,20 @@ def find(number: str) -> Function | Value:
         ) from None
 
 
-def _fault_of_value(exercise: Value, answer) -> str | None:
+def _fault_of_value(exercise: Value, answer) -> Fault | None:
     def value(of):
         return of() if callable(of) else of
 
     right = value(exercise.right)
     if _same(answer, right, exercise):
         return None
-    for message, wrong in exercise.faults.items():
+    for name, (message, wrong) in exercise.faults.items():
         if _same(answer, value(wrong), exercise):
-            return message
+            return Fault(name, message)
     return _difference_of_value(answer, right, exercise)
 
 
-def _fault_of_function(exercise: Function, answer: Callable) -> str | None:
-    generator = np.random.default_rng()
+def _fault_of_function(exercise: Function, answer, generator) -> Fault | None:
     suspects = dict(exercise.faults)
     seen = None
     for _ in range(ROUNDS):
@@ -133,26 +155,30 @@ def _fault_of_function(exercise: Function, answer: Callable) -> str | None:
         except NotImplementedError:
             return NOT_DONE
         except (Exception, SystemExit) as error:
-            return f"with {_shapes(arguments)} it raised {_said(error)}"
+            told = f"with {_shapes(arguments)} it raised {_said(error)}"
+            return Fault("raised", told)
         if not all(map(_unchanged, arguments, given)):
-            return "it changes its input in place; work on a copy."
+            return Fault("in-place", "it changes its input in place; work on a copy.")
         if _missing(got):
             return NOT_DONE
         if _same(got, right, exercise):
             # A mistake that doesn't show with these arguments is still possible.
             continue
-        seen = seen or f"with {_shapes(arguments)}, {_difference(got, right)}"
+        if seen is None:
+            name, message = _difference(got, right)
+            seen = Fault(name, f"with {_shapes(arguments)}, {message}")
         suspects = {
-            message: wrong
-            for message, wrong in suspects.items()
+            name: (message, wrong)
+            for name, (message, wrong) in suspects.items()
             if _same(got, wrong(*copy.deepcopy(arguments)), exercise)
         }
     if seen:
-        return next(iter(suspects), seen)
+        return next((Fault(k, said) for k, (said, _) in suspects.items()), seen)
     try:
-        return exercise.property(answer) if exercise.property else None
+        failed = exercise.property and exercise.property(answer)
     except (Exception, SystemExit) as error:
-        return f"with other arguments it raised {_said(error)}"
+        return Fault("raised", f"with other arguments it raised {_said(error)}")
+    return Fault(*failed) if failed else None
 
 
 def _said(error: BaseException) -> str:
@@ -164,7 +190,7 @@ def _missing(answer) -> bool:
 
 
 def _array(value) -> np.ndarray:
-    """As an array, also where torch made it or a tuple has several shapes."""
+    """An array, also of a tensor or of a tuple with parts of several shapes."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().double().numpy()
     if isinstance(value, tuple | list) and value:
@@ -193,7 +219,7 @@ def _unchanged(before, after) -> bool:
     return True
 
 
-def _difference_of_value(got, wanted, exercise) -> str:
+def _difference_of_value(got, wanted, exercise) -> Fault:
     """What is wrong with a number or several, without telling the right ones."""
     given, right = _array(got), _array(wanted)
     numbers = given.dtype.kind in "fc" and right.dtype.kind in "fc"
@@ -201,65 +227,85 @@ def _difference_of_value(got, wanted, exercise) -> str:
         return _difference(got, wanted)
     close = np.isclose(given, right, atol=exercise.atol, rtol=exercise.rtol)
     if given.size and np.allclose(given, right, rtol=0.01, atol=0):
-        return "nearly: compute it with more digits."
+        return Fault("result-nearly", "nearly: compute it with more digits.")
     if given.ndim == 0:
-        return f"{given:.6g} is not the answer."
+        return Fault("result-other", f"{given:.6g} is not the answer.")
     if not close.any():
-        return f"none of the {given.size} numbers is right."
+        return Fault("result-none", f"none of the {given.size} numbers is right.")
     places = [str(k + 1) for k in np.flatnonzero(close)]
-    return f"only no. {' and '.join(places)} of the {given.size} numbers is right."
+    return Fault(
+        f"result-only-{'-'.join(places)}",
+        f"only no. {' and '.join(places)} of the {given.size} numbers is right.",
+    )
 
 
-def _difference(got, wanted) -> str:
+def _difference(got, wanted) -> Fault:
+    """In which way a result that no listed mistake explains is wrong."""
     kind = type(got).__name__
     if isinstance(wanted, tuple) and not isinstance(got, str):
         return _difference_of_several(got, wanted)
     got, wanted = _array(got), _array(wanted)
     if got.dtype.kind == "O":
-        return f"the result is of type {kind}; that can't be compared."
+        told = f"the result is of type {kind}; that can't be compared."
+        return Fault("result-type", told)
     if got.dtype.kind in "US" and wanted.dtype.kind in "fc":
-        return "that is text; numbers are asked for."
+        return Fault("result-text", "that is text; numbers are asked for.")
     if got.dtype.kind not in "fc" or wanted.dtype.kind not in "fc":
-        return "that is not the answer."
+        return Fault("result-other", "that is not the answer.")
     if got.ndim == 2 and got.T.shape == wanted.shape and np.allclose(got.T, wanted):
-        return "the result is transposed: its rows should be its columns."
+        told = "the result is transposed: its rows should be its columns."
+        return Fault("result-transposed", told)
     if got.shape != wanted.shape:
-        return f"the result has shape {got.shape}; it should be {wanted.shape}."
+        told = f"the result has shape {got.shape}; it should be {wanted.shape}."
+        return Fault("result-shape", told)
     if not np.isfinite(got).all():
-        return "the result has values that are not finite."
+        return Fault("result-not-finite", "the result has values that are not finite.")
+    return _difference_of_numbers(got, wanted)
+
+
+def _difference_of_numbers(got: np.ndarray, wanted: np.ndarray) -> Fault:
+    """As `_difference`, of finite arrays of one shape."""
+    told = "almost right: compute in float64, and round nothing."
+    rough = Fault("result-digits", told)
     if got.ndim == 0:
         if np.isclose(got, wanted, rtol=1e-3):
-            return "all but right: compute in float64, and round nothing."
-        return f"{got:.6g} is not the answer."
+            return rough
+        return Fault("result-other", f"{got:.6g} is not the answer.")
     if got.size > 1 and wanted.any():
         if np.allclose(got, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max()):
-            return "all but right: compute in float64, and round nothing."
+            return rough
         factor = np.vdot(wanted, got) / np.vdot(wanted, wanted)
         if factor and np.allclose(got, factor * wanted):
-            return f"the result is {factor:.6g} times what it should be."
+            told = f"the result is {factor:.6g} times what it should be."
+            return Fault("result-factor", told)
         more = np.mean(got - wanted)
         if np.allclose(got - more, wanted):
-            return f"the result is too large by {more:.6g}, everywhere."
+            told = f"the result is too large by {more:.6g}, everywhere."
+            return Fault("result-offset", told)
     apart = np.abs(got - wanted)
     place = np.unravel_index(int(apart.argmax()), apart.shape)
     where = ", ".join(map(str, place))
-    return (
+    return Fault(
+        "result-values",
         f"{np.mean(apart > 1e-9):.0%} of the values differ, most at [{where}]: "
-        f"{got[place]:.6g} instead of {wanted[place]:.6g}."
+        f"{got[place]:.6g} instead of {wanted[place]:.6g}.",
     )
 
 
-def _difference_of_several(got, wanted: tuple) -> str:
-    """Of the results that a function returns together, the first that differs."""
+def _difference_of_several(got, wanted: tuple) -> Fault:
+    """The first of several results, returned together, that differs."""
     stacked = _array(got).shape == _array(wanted).shape
     parts = list(got) if stacked or isinstance(got, tuple | list) else [got]
     count = len(wanted)
     if len(parts) != count:
-        return f"{count} results are asked for, in a tuple; this gave {len(parts)}."
+        told = f"{count} results are asked for, in a tuple; this gave {len(parts)}."
+        return Fault("result-count", told)
     for k, (part, right) in enumerate(zip(parts, wanted, strict=True), 1):
         if not _same(part, right, Value(right)):
-            return f"of the {count} results, no. {k}: {_difference(part, right)}"
-    return "that is not the answer."
+            name, message = _difference(part, right)
+            told = f"of the {count} results, no. {k}: {message}"
+            return Fault(f"{name}-of-{k}", told)
+    return Fault("result-other", "that is not the answer.")
 
 
 def _shapes(arguments: tuple) -> str:

@@ -65,23 +65,18 @@ def _row(generator):
     return values, printed, digits
 
 
-EXERCISES = {
-    "A.1": Function(
-        right=_entries,
-        arguments=_row,
-        rtol=0,
-        faults={
-            "every picture is rounded before the mean is taken; round once, at the "
-            "end.": _each_rounded,
-            "the digits beyond the last are cut off; the paper rounds.": _cut,
-            "the averages are right, but the differences are those before rounding; "
-            "the paper's number was rounded, too.": _difference_unrounded,
-            "nothing is rounded: give both with the digits that the paper prints.":
-                _nothing_rounded,
-            "the sign is wrong: the difference is ours minus the paper's.": _turned,
-            "this has two digits, as PSNR is printed; round to as many as `digits` "
-            "says.": _two,
-            "these are medians; a table has means.": _median,
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["A.1"] = Function(_entries, _row, rtol=0, faults={
+    "rounded-first": ("every picture is rounded before the mean is taken; round once, "
+        "at the end.", _each_rounded),
+    "cut-off": ("the digits beyond the last are cut off; the paper rounds.", _cut),
+    "unrounded-difference": ("the averages are right, but the differences are those "
+        "before rounding; the paper's number was rounded, too.", _difference_unrounded),
+    "unrounded": ("nothing is rounded: give both with the digits that the paper "
+        "prints.", _nothing_rounded),
+    "sign": ("the sign is wrong: the difference is ours minus the paper's.", _turned),
+    "two-digits": ("this has two digits, as PSNR is printed; round to as many as "
+        "`digits` says.", _two),
+    "median": ("these are medians; a table has means.", _median),
+})  # fmt: skip

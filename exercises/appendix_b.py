@@ -119,157 +119,126 @@ def _epochs(generator):
     return valid, test
 
 
-EXERCISES = {
-    "B.1": Function(
-        right=lambda y, s: imresize(y, 1 / s),
-        arguments=_large,
-        faults={
-            "no antialiasing: the kernel has to be as many times wider as the "
-            "picture gets smaller.":
-                lambda y, s: imresize(y, 1 / s, antialias=False),
-            "this is PyTorch's and OpenCV's bicubic: no antialiasing, and a kernel "
-            "with a = −0.75.": _torch_shrink,
-            "every scale-th pixel is taken and the others are thrown away.":
-                lambda y, s: y[::s, ::s],
-            "this is the mean of each block; the protocol is bicubic.": _block_mean,
-            "at the borders the weights are summed anew; MATLAB repeats the edge "
-            "pixels.":
-                lambda y, s: _torch_shrink(y, s, antialias=True),
-        },
-    ),
-    "B.2": Function(
-        right=lambda rgb: _weighed(rgb, _Y),
-        arguments=_colours,
-        atol=0.03,  # weights are often written with three or four decimals
-        rtol=0,
-        faults={
-            "the red weight is still 64.738: white gets 234.":
-                lambda rgb: 16 + rgb @ (np.array([64.738, 129.057, 25.064]) / 256),
-            "the 16 of black is missing.": lambda rgb: _weighed(rgb, _Y, 0.0),
-            "this is full-range grey, 0…255; studio range is 16…235.":
-                lambda rgb: rgb @ RGB_TO_GRAY,
-            "the colours are taken in the order blue, green, red.":
-                lambda rgb: _weighed(rgb[..., ::-1], _Y),
-            "these weights are for division by 255, or those for 256: don't mix.":
-                lambda rgb: 16 + rgb @ (np.array(_Y) / 256),
-        },
-    ),
-    "B.3": Function(
-        right=_gain,
-        arguments=_three,
-        faults={
-            "you compared with the bicubic input; the reference is the original.":
-                lambda h, b, s, c: psnr(b, s, crop=c),
-            "the sign: what is better has the larger PSNR, and the gain is then "
-            "positive.": lambda h, b, s, c: -_gain(h, b, s, c),
-            "you forgot the border crop: your value equals the uncropped one.":
-                lambda h, b, s, c: _gain(h, b, s, 0),
-            "this is the PSNR, not what it is above bicubic's.":
-                lambda h, b, s, c: psnr(h, s, crop=c),
-        },
-    ),
-    "B.4": Function(
-        right=_luma_psnr,
-        arguments=_two_in_colour,
-        atol=2e-3,
-        rtol=0,
-        faults={
-            "you measured all three colours, not luma.":
-                lambda h, s, c: psnr(h, s, crop=c),
-            "you measured full-range grey, or took 219 as the peak: Y goes from 16 to "
-            "235, and the peak stays 255.":
-                lambda h, s, c: _luma_psnr(h, s, c, 255 * RGB_TO_GRAY),
-            "you forgot the border crop: your value equals the uncropped one.":
-                lambda h, s, c: _luma_psnr(h, s, 0),
-            "the peak is 255; 235 is the white of Y.":
-                lambda h, s, c: _luma_psnr(h, s, c, peak=235.0),
-        },
-    ),
-    "B.5": Function(
-        right=lambda y, half: np.pad(y, half, mode="edge"),
-        arguments=_to_pad,
-        faults={
-            "the frame is black: zeros are not what lies beyond a picture.":
-                lambda y, half: np.pad(y, half),
-            "this mirrors the picture; the authors repeat the edge pixel.":
-                lambda y, half: np.pad(y, half, mode="reflect"),
-            "this mirrors the picture, edge pixel included; the authors repeat the "
-            "edge pixel.": lambda y, half: np.pad(y, half, mode="symmetric"),
-            "this takes the pixels of the opposite side.":
-                lambda y, half: np.pad(y, half, mode="wrap"),
-            "the frame is as wide as the filter; half of it is needed on each side.":
-                lambda y, half: np.pad(y, 2 * half + 1, mode="edge"),
-        },
-    ),
-    "B.6": Function(
-        right=_window,
-        arguments=_to_cut,
-        faults={
-            "the window begins at the top left: everything is shifted.":
-                lambda h, *f: _window(h, *f, start=0),
-            "all of the loss is taken from the top and the left.":
-                lambda h, *f: _window(h, *f, start=sum(f) - 3),
-            "the window is too small: a filter loses half of f − 1 on each side.":
-                lambda h, *f: _window(h, *f, border=sum(f) - 3),
-            "only the first layer is counted; every layer loses pixels.":
-                lambda h, *f: _window(h, *f, border=f[0] // 2),
-        },
-    ),
-    "B.7": Function(
-        right=lambda n, s: (np.arange(n * s) + 0.5) / s - 0.5,
-        arguments=_row,
-        faults={
-            "the middles of the first pixels coincide here; it is their left edges "
-            "that do. Your picture is shifted.":
-                lambda n, s: np.arange(n * s) / s,
-            "the corners are aligned: the picture is stretched.":
-                lambda n, s: np.linspace(0, n - 1, n * s),
-            "these are the places from the left edge; the first pixel's middle, "
-            "half a pixel to the right of it, is 0.":
-                lambda n, s: (np.arange(n * s) + 0.5) / s,
-            "these are the positions counted in large pixels.":
-                lambda n, s: np.arange(n * s),
-        },
-    ),
-    "B.8": Function(
-        right=lambda network, y: network(y / 255) * 255,
-        arguments=_network,
-        faults={
-            "the network is still fed with 0…255.": lambda network, y: network(y),
-            "what comes out is in 0…1; bring it back to 0…255.":
-                lambda network, y: network(y / 255),
-            "what comes out is divided by 255, what goes in isn't.":
-                lambda network, y: network(y) / 255,
-            "the input is multiplied by 255; it has to be divided.":
-                lambda network, y: network(y * 255) / 255,
-        },
-    ),
-    "B.9": Function(
-        right=lambda step, width: step * width**2 / 2,
-        arguments=_losses,
-        atol=0,
-        faults={
-            "the same number for both losses: the gradients differ.":
-                lambda step, width: step,
-            "the half in Caffe's loss is missing.": lambda step, width: step * width**2,
-            "the wrong way round: the mean's gradient is smaller, so its step size "
-            "is larger.": lambda step, width: step / (width**2 / 2),
-            "a label has width² pixels, not width.":
-                lambda step, width: step * width / 2,
-        },
-    ),
-    "B.10": Function(
-        right=lambda valid, test: test[np.argmax(valid)],
-        arguments=_epochs,
-        faults={
-            "you chose by the test pictures: the largest test score is not to be "
-            "had without them.": lambda valid, test: test.max(),
-            "this is a validation score; the result is the test score of the same "
-            "weights.": lambda valid, test: valid.max(),
-            "this is the last epoch; you may choose the best by validation.":
-                lambda valid, test: test[-1],
-            "this is the epoch's number, not its score.":
-                lambda valid, test: np.argmax(valid),
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["B.1"] = Function(lambda y, s: imresize(y, 1 / s), _large, faults={
+    "antialias": ("no antialiasing: the kernel has to be as many times wider as the "
+        "picture gets smaller.", lambda y, s: imresize(y, 1 / s, antialias=False)),
+    "torch": ("this is PyTorch's and OpenCV's bicubic: no antialiasing, and a kernel "
+        "with a = −0.75.", _torch_shrink),
+    "every-nth": ("every scale-th pixel is taken and the others are thrown away.",
+        lambda y, s: y[::s, ::s]),
+    "mean": ("this is the mean of each block; the protocol is bicubic.", _block_mean),
+    "border": ("at the borders the weights are summed anew; MATLAB repeats the edge "
+        "pixels.", lambda y, s: _torch_shrink(y, s, antialias=True)),
+})  # fmt: skip
+
+EXERCISES["B.2"] = Function(
+    lambda rgb: _weighed(rgb, _Y), _colours, atol=0.03, rtol=0, faults={
+    "red": ("the red weight is still 64.738: white gets 234.",
+        lambda rgb: 16 + rgb @ (np.array([64.738, 129.057, 25.064]) / 256)),
+    "offset": ("the 16 of black is missing.", lambda rgb: _weighed(rgb, _Y, 0.0)),
+    "full-range": ("this is full-range grey, 0…255; studio range is 16…235.",
+        lambda rgb: rgb @ RGB_TO_GRAY),
+    "bgr": ("the colours are taken in the order blue, green, red.",
+        lambda rgb: _weighed(rgb[..., ::-1], _Y)),
+    "mixed": ("these weights are for division by 255, or those for 256: don't mix.",
+        lambda rgb: 16 + rgb @ (np.array(_Y) / 256)),
+})  # fmt: skip
+
+EXERCISES["B.3"] = Function(_gain, _three, faults={
+    "bicubic": ("you compared with the bicubic input; the reference is the original.",
+        lambda h, b, s, c: psnr(b, s, crop=c)),
+    "sign": ("the sign: what is better has the larger PSNR, and the gain is then "
+        "positive.", lambda h, b, s, c: -_gain(h, b, s, c)),
+    "uncropped": ("you forgot the border crop: your value equals the uncropped one.",
+        lambda h, b, s, c: _gain(h, b, s, 0)),
+    "psnr": ("this is the PSNR, not what it is above bicubic's.",
+        lambda h, b, s, c: psnr(h, s, crop=c)),
+})  # fmt: skip
+
+EXERCISES["B.4"] = Function(_luma_psnr, _two_in_colour, atol=2e-3, rtol=0, faults={
+    "colours": ("you measured all three colours, not luma.",
+        lambda h, s, c: psnr(h, s, crop=c)),
+    "full-range": ("you measured full-range grey, or took 219 as the peak: Y goes from "
+        "16 to 235, and the peak stays 255.",
+        lambda h, s, c: _luma_psnr(h, s, c, 255 * RGB_TO_GRAY)),
+    "uncropped": ("you forgot the border crop: your value equals the uncropped one.",
+        lambda h, s, c: _luma_psnr(h, s, 0)),
+    "peak-235": ("the peak is 255; 235 is the white of Y.",
+        lambda h, s, c: _luma_psnr(h, s, c, peak=235.0)),
+})  # fmt: skip
+
+EXERCISES["B.5"] = Function(
+    lambda y, half: np.pad(y, half, mode="edge"), _to_pad, faults={
+    "black": ("the frame is black: zeros are not what lies beyond a picture.",
+        lambda y, half: np.pad(y, half)),
+    "mirror": ("this mirrors the picture; the authors repeat the edge pixel.",
+        lambda y, half: np.pad(y, half, mode="reflect")),
+    "mirror-edge": ("this mirrors the picture, edge pixel included; the authors repeat "
+        "the edge pixel.", lambda y, half: np.pad(y, half, mode="symmetric")),
+    "wrap": ("this takes the pixels of the opposite side.",
+        lambda y, half: np.pad(y, half, mode="wrap")),
+    "twice": ("the frame is as wide as the filter; half of it is needed on each side.",
+        lambda y, half: np.pad(y, 2 * half + 1, mode="edge")),
+})  # fmt: skip
+
+EXERCISES["B.6"] = Function(_window, _to_cut, faults={
+    "top-left": ("the window begins at the top left: everything is shifted.",
+        lambda h, *f: _window(h, *f, start=0)),
+    "all-before": ("all of the loss is taken from the top and the left.",
+        lambda h, *f: _window(h, *f, start=sum(f) - 3)),
+    "twice": ("the window is too small: a filter loses half of f − 1 on each side.",
+        lambda h, *f: _window(h, *f, border=sum(f) - 3)),
+    "first-layer": ("only the first layer is counted; every layer loses pixels.",
+        lambda h, *f: _window(h, *f, border=f[0] // 2)),
+})  # fmt: skip
+
+EXERCISES["B.7"] = Function(
+    lambda n, s: (np.arange(n * s) + 0.5) / s - 0.5, _row, faults={
+    "left-edges": ("the middles of the first pixels coincide here; it is their left "
+        "edges that do. Your picture is shifted.", lambda n, s: np.arange(n * s) / s),
+    "corners": ("the corners are aligned: the picture is stretched.",
+        lambda n, s: np.linspace(0, n - 1, n * s)),
+    "from-edge": ("these are the places from the left edge; the first pixel's middle, "
+        "half a pixel to the right of it, is 0.",
+        lambda n, s: (np.arange(n * s) + 0.5) / s),
+    "large": ("these are the positions counted in large pixels.",
+        lambda n, s: np.arange(n * s)),
+})  # fmt: skip
+
+EXERCISES["B.8"] = Function(
+    lambda network, y: network(y / 255) * 255, _network, faults={
+    "undivided": ("the network is still fed with 0…255.",
+        lambda network, y: network(y)),
+    "unscaled": ("what comes out is in 0…1; bring it back to 0…255.",
+        lambda network, y: network(y / 255)),
+    "divided": ("what comes out is divided by 255, what goes in isn't.",
+        lambda network, y: network(y) / 255),
+    "multiplied": ("the input is multiplied by 255; it has to be divided.",
+        lambda network, y: network(y * 255) / 255),
+})  # fmt: skip
+
+EXERCISES["B.9"] = Function(
+    lambda rate, width: rate * width**2 / 2, _losses, atol=0, faults={
+    "same": ("the same number for both losses: the gradients differ.",
+        lambda rate, width: rate),
+    "half": ("the half in Caffe's loss is missing.",
+        lambda rate, width: rate * width**2),
+    "inverse": ("the wrong way round: the mean's gradient is smaller, so its learning "
+        "rate is larger.", lambda rate, width: rate / (width**2 / 2)),
+    "width": ("a label has width² pixels, not width.",
+        lambda rate, width: rate * width / 2),
+})  # fmt: skip
+
+EXERCISES["B.10"] = Function(
+    lambda valid, test: test[np.argmax(valid)], _epochs, faults={
+    "test": ("you chose by the test pictures: the largest test score is not to be had "
+        "without them.", lambda valid, test: test.max()),
+    "validation": ("this is a validation score; the result is the test score of the "
+        "same weights.", lambda valid, test: valid.max()),
+    "last": ("this is the last epoch; you may choose the best by validation.",
+        lambda valid, test: test[-1]),
+    "index": ("this is the epoch's number, not its score.",
+        lambda valid, test: np.argmax(valid)),
+})  # fmt: skip

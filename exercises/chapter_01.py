@@ -12,34 +12,14 @@ def _pictures(generator):
     return hr_255, sr_255, int(generator.integers(2, 5))
 
 
-def _psnr(hr_255, sr_255, crop, peak=255.0):
+def _mse(error):
+    return np.mean(error**2)
+
+
+def _psnr(hr_255, sr_255, crop, peak=255.0, size=_mse):
+    """`size` : of the error, as a square."""
     inner = (slice(crop, -crop or None),) * 2
-    mse = np.mean((hr_255[inner] - sr_255[inner]) ** 2)
-    return 10 * np.log10(peak**2 / mse)
-
-
-def _absolute(hr_255, sr_255, crop):
-    inner = (slice(crop, -crop),) * 2
-    return 20 * np.log10(255 / np.mean(np.abs(hr_255 - sr_255)[inner]))
-
-
-def _of_sum(hr_255, sr_255, crop):
-    inner = (slice(crop, -crop),) * 2
-    return 10 * np.log10(255**2 / np.sum((hr_255 - sr_255)[inner] ** 2))
-
-
-def _mse(hr_255, sr_255, crop):
-    return np.mean((hr_255 - sr_255)[crop:-crop, crop:-crop] ** 2)
-
-
-def _of_mean(hr_255, sr_255, crop):
-    inner = (slice(crop, -crop),) * 2
-    return 20 * np.log10(255 / np.abs(np.mean((hr_255 - sr_255)[inner])))
-
-
-def _spread(hr_255, sr_255, crop):
-    inner = (slice(crop, -crop),) * 2
-    return 20 * np.log10(255 / np.std((hr_255 - sr_255)[inner]))
+    return 10 * np.log10(peak**2 / size((hr_255 - sr_255)[inner]))
 
 
 def _rows_only(hr_255, sr_255, crop):
@@ -106,159 +86,144 @@ def _cut_around(img, scale):
 
 
 def _cut_nearest(img, scale):
-    return img[: round(img.shape[0] / scale) * scale, : round(
-        img.shape[1] / scale) * scale]  # fmt: skip
+    height, width = (round(size / scale) * scale for size in img.shape[:2])
+    return img[:height, :width]
+
+
+def _filled_up(img, scale):
+    missing = [(0, -size % scale) for size in img.shape[:2]]
+    return np.pad(img, [*missing, (0, 0)], mode="edge")
 
 
 def _keeps_multiples(answer):
     img = np.ones((6, 9, 3))
     if np.shape(answer(img, 3)) != img.shape:
         return (
+            "emptied",
             "a picture that is a multiple already must stay whole; `[:-0]` leaves "
-            "nothing."
+            "nothing.",
         )
 
 
-EXERCISES = {
-    "1.1": Function(
-        right=_psnr,
-        arguments=_pictures,
-        faults={
-            "you forgot the border crop: your value equals the uncropped one.":
-                lambda hr, sr, crop: _psnr(hr, sr, 0),
-            "crop all four borders, not only the first rows and columns.":
-                _one_side,
-            "the columns are cropped too, not only the rows.": _rows_only,
-            "the peak is 255, as the grey levels here go from 0 to 255.":
-                lambda hr, sr, crop: _psnr(hr, sr, crop, peak=1.0),
-            "the peak is 255 whatever a picture holds; yours is its brightest pixel.":
-                lambda hr, sr, crop: _psnr(hr, sr, crop, peak=hr.max()),
-            "10 log₁₀ belongs to squares; yours has 255 over the root of the mean "
-            "square: half of what it should be.":
-                lambda hr, sr, crop: _psnr(hr, sr, crop) / 2,
-            "square first, then take the mean: otherwise errors of opposite sign "
-            "cancel.": _of_mean,
-            "the error is squared, so the peak is squared too: 255², not 255.":
-                lambda hr, sr, crop: _psnr(hr, sr, crop, peak=255**0.5),
-            "PSNR rests on the mean of the squares; yours is their sum, which grows "
-            "with the picture.": _of_sum,
-            "that is the mean squared error; PSNR is a logarithm of its inverse.":
-                _mse,
-            "10 log₁₀ of a ratio of squares, or 20 log₁₀ of its root; yours has 20 "
-            "and the squares.":
-                lambda hr, sr, crop: 2 * _psnr(hr, sr, crop),
-            "a PSNR rises when the error falls: your ratio is upside down.":
-                lambda hr, sr, crop: -_psnr(hr, sr, crop),
-            "the logarithm is to base 10; yours is the natural one.":
-                lambda hr, sr, crop: _psnr(hr, sr, crop) * np.log(10),
-            "PSNR rests on the mean of the squares; yours is the mean of the "
-            "absolute errors.": _absolute,
-            "your error has its mean taken off: a picture that is too bright "
-            "everywhere would go unpunished.": _spread,
-        },
-    ),
-    "1.2": Function(
-        right=_luma,
-        arguments=_colours,
-        faults={
-            "that is full range, 0…255, as JPEG has it; the paper's luma is in "
-            "studio range, 16…235.": lambda rgb: rgb @ FULL,
-            "those are the weights of HDTV (BT.709); the paper's are older.":
-                lambda rgb: rgb @ HDTV,
-            "those are the weights of scikit-image's rgb2gray, of HDTV; the paper's "
-            "are older.": lambda rgb: rgb @ HDTV_SCIKIT,
-            "the offset is right, but white becomes 271: in studio range the weights "
-            "are smaller, 219 in all.": lambda rgb: rgb @ FULL + 16,
-            "the offset is missing: black is 16 in studio range.":
-                lambda rgb: _luma(rgb, offset=0),
-            "your channels are in the order B, G, R, as OpenCV reads them.":
-                lambda rgb: _luma(rgb[..., ::-1]),
-            "the weights are for colours in 0…1: divide by 255 first.":
-                lambda rgb: rgb @ STUDIO + 16,
-            "a mean of the three channels is not luma: green counts most.":
-                lambda rgb: rgb.mean(axis=-1),
-            "65.738 and its like are for division by 256; for 255 it is 65.481.":
-                lambda rgb: _luma(rgb, STUDIO_256),
-            "65.481 and its like are for division by 255; yours divides by 256.":
-                lambda rgb: _luma(rgb, STUDIO * 255 / 256),
-            "round nothing here; the protocol rounds once, at its end.":
-                lambda rgb: np.floor(_luma(rgb) + 0.5),
-            "that cuts off what is behind the point; nothing is rounded here.":
-                lambda rgb: np.floor(_luma(rgb)),
-            "one weight is wrong by a digit: red has 65.481, which is 65.738 in "
-            "units of 1/256.":
-                lambda rgb: _luma(rgb, STUDIO - [255 / 256, 0, 0]),
-        },
-        atol=1e-3,
-    ),
-    "1.3": Function(
-        right=lambda first, second, P: _seen(first, P) + second - _seen(second, P),
-        arguments=_patches,
-        faults={
-            "that is the first patch again: the detail has to come from the second.":
-                lambda first, second, P: first,
-            "that shrinks to what the second patch shrinks to: exchange the two.":
-                lambda first, second, P: _seen(second, P) + first - _seen(first, P),
-            "the second patch brings along what shrinking sees of it; take that off.":
-                lambda first, second, P: _seen(first, P) + second,
-            "what shrinking sees of the first is counted twice: keep P first Pᵀ "
-            "alone, not the first patch.":
-                lambda first, second, P: first + second - _seen(second, P),
-            "shrinking works on rows and on columns: P stands on the left, and its "
-            "transpose on the right.":
-                lambda first, second, P: P @ first + second - P @ second,
-            "this is the detail alone; add what shrinking sees of the first.":
-                lambda first, second, P: second - _seen(second, P),
-            "some detail is missing, that of rows alone and of columns alone: take "
-            "all of the second but what shrinking sees.": _both_sides,
-            "this has no detail at all; add that of the second patch.":
-                lambda first, second, P: _seen(first, P),
-        },
-    ),
-    "1.4": Value(
-        right=lambda: 10 * np.log10(4),
-        faults={
-            "the error falls to half, its square to a quarter: 10 log₁₀ takes the "
-            "squares.": lambda: 10 * np.log10(2),
-            "the error falls to half and not to a quarter: it is the variance that "
-            "is divided by four.": lambda: 20 * np.log10(4),
-            "PSNR rises when noise is averaged away.": lambda: -10 * np.log10(4),
-            "that is the factor; what is asked is decibels.": 4,
-            "that is how many times smaller the error is; what is asked is decibels.":
-                2,
-            "the scene is the same, but the noise is not: in the mean it cancels in "
-            "part.": 0,
-        },
-        atol=0.03,
-    ),
-    "1.5": Function(
-        right=_cut,
-        arguments=_uneven,
-        faults={
-            "the rows and columns have to go at the bottom and at the right; yours "
-            "go at the top and left, so the grids don't line up.":
-                lambda img, s: img[img.shape[0] % s :, img.shape[1] % s :],
-            "the columns are cut too, not only the rows.":
-                lambda img, s: img[: img.shape[0] - img.shape[0] % s],
-            "the rows are cut too, not only the columns.":
-                lambda img, s: img[:, : img.shape[1] - img.shape[1] % s],
-            "that is the size of the small picture: cut, don't shrink.":
-                lambda img, s: img[: img.shape[0] // s, : img.shape[1] // s],
-            "that takes every so many-th pixel: cut, don't shrink.":
-                lambda img, s: img[::s, ::s],
-            "cut nothing at the top and at the left; yours keeps the middle, so the "
-            "grids don't line up.": _cut_around,
-            "round down: the nearest multiple may be larger than the picture.":
-                _cut_nearest,
-            "more was cut than necessary: the remainder of each side, not a whole "
-            "scale.": lambda img, s: img[:-s, :-s],
-            "cut the picture; yours is filled up to the next multiple.":
-                lambda img, s: np.pad(
-                    img,
-                    [(0, -img.shape[0] % s), (0, -img.shape[1] % s), (0, 0)],
-                    mode="edge",
-                ),
-        },
-        property=_keeps_multiples,
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["1.1"] = Function(_psnr, _pictures, faults={
+    "uncropped": ("you forgot the border crop: your value equals the uncropped one.",
+        lambda hr, sr, crop: _psnr(hr, sr, 0)),
+    "two-sides": ("crop all four borders, not only the first rows and columns.",
+        _one_side),
+    "rows-only": ("the columns are cropped too, not only the rows.", _rows_only),
+    "peak-1": ("the peak is 255, as the grey levels here go from 0 to 255.",
+        lambda hr, sr, crop: _psnr(hr, sr, crop, peak=1.0)),
+    "brightest": ("the peak is 255 whatever a picture holds; yours is its brightest "
+        "pixel.", lambda hr, sr, crop: _psnr(hr, sr, crop, peak=hr.max())),
+    "half": ("10 log₁₀ belongs to squares; yours has 255 over the root of the mean "
+        "square: half of what it should be.",
+        lambda hr, sr, crop: _psnr(hr, sr, crop) / 2),
+    "mean-first": ("square first, then take the mean: otherwise errors of opposite "
+        "sign cancel.", lambda *a: _psnr(*a, size=lambda error: error.mean() ** 2)),
+    "peak-root": ("the error is squared, so the peak is squared too: 255², not 255.",
+        lambda hr, sr, crop: _psnr(hr, sr, crop, peak=255**0.5)),
+    "sum": ("PSNR rests on the mean of the squares; yours is their sum, which grows "
+        "with the picture.", lambda *a: _psnr(*a, size=lambda error: (error**2).sum())),
+    "mse": ("that is the mean squared error; PSNR is a logarithm of its inverse.",
+        lambda hr, sr, crop: _mse((hr - sr)[crop:-crop, crop:-crop])),
+    "twice": ("10 log₁₀ of a ratio of squares, or 20 log₁₀ of its root; yours has 20 "
+        "and the squares.", lambda hr, sr, crop: 2 * _psnr(hr, sr, crop)),
+    "upside-down": ("a PSNR rises when the error falls: your ratio is upside down.",
+        lambda hr, sr, crop: -_psnr(hr, sr, crop)),
+    "natural": ("the logarithm is to base 10; yours is the natural one.",
+        lambda hr, sr, crop: _psnr(hr, sr, crop) * np.log(10)),
+    "absolute": ("PSNR rests on the mean of the squares; yours is the mean of the "
+        "absolute errors.",
+        lambda *a: _psnr(*a, size=lambda error: np.abs(error).mean() ** 2)),
+    "variance": ("your error has its mean taken off: a picture that is too bright "
+        "everywhere would go unpunished.", lambda *a: _psnr(*a, size=np.var)),
+})  # fmt: skip
+
+EXERCISES["1.2"] = Function(_luma, _colours, atol=1e-3, faults={
+    "full-range": ("that is full range, 0…255, as JPEG has it; the paper's luma is in "
+        "studio range, 16…235.", lambda rgb: rgb @ FULL),
+    "hdtv": ("those are the weights of HDTV (BT.709); the paper's are older.",
+        lambda rgb: rgb @ HDTV),
+    "rgb2gray": ("those are the weights of scikit-image's rgb2gray, of HDTV; the "
+        "paper's are older.", lambda rgb: rgb @ HDTV_SCIKIT),
+    "white-271": ("the offset is right, but white becomes 271: in studio range the "
+        "weights are smaller, 219 in all.", lambda rgb: rgb @ FULL + 16),
+    "offset": ("the offset is missing: black is 16 in studio range.",
+        lambda rgb: _luma(rgb, offset=0)),
+    "bgr": ("your channels are in the order B, G, R, as OpenCV reads them.",
+        lambda rgb: _luma(rgb[..., ::-1])),
+    "undivided": ("the weights are for colours in 0…1: divide by 255 first.",
+        lambda rgb: rgb @ STUDIO + 16),
+    "mean": ("a mean of the three channels is not luma: green counts most.",
+        lambda rgb: rgb.mean(axis=-1)),
+    "weights-256": ("65.738 and its like are for division by 256; for 255 it is "
+        "65.481.", lambda rgb: _luma(rgb, STUDIO_256)),
+    "divided-256": ("65.481 and its like are for division by 255; yours divides by "
+        "256.", lambda rgb: _luma(rgb, STUDIO * 255 / 256)),
+    "rounded": ("round nothing here; the protocol rounds once, at its end.",
+        lambda rgb: np.floor(_luma(rgb) + 0.5)),
+    "cut-off": ("that cuts off what is behind the point; nothing is rounded here.",
+        lambda rgb: np.floor(_luma(rgb))),
+    "digit": ("one weight is wrong by a digit: red has 65.481, which is 65.738 in "
+        "units of 1/256.", lambda rgb: _luma(rgb, STUDIO - [255 / 256, 0, 0])),
+})  # fmt: skip
+
+EXERCISES["1.3"] = Function(
+    lambda first, second, P: _seen(first, P) + second - _seen(second, P),
+    _patches, faults={
+    "first": ("that is the first patch again: the detail has to come from the second.",
+        lambda first, second, P: first),
+    "exchanged": ("that shrinks to what the second patch shrinks to: exchange the two.",
+        lambda first, second, P: _seen(second, P) + first - _seen(first, P)),
+    "kept-twice": ("the second patch brings along what shrinking sees of it; take that "
+        "off.", lambda first, second, P: _seen(first, P) + second),
+    "counted-twice": ("what shrinking sees of the first is counted twice: keep P first "
+        "Pᵀ alone, not the first patch.",
+        lambda first, second, P: first + second - _seen(second, P)),
+    "one-side": ("shrinking works on rows and on columns: P stands on the left, and "
+        "its transpose on the right.",
+        lambda first, second, P: P @ first + second - P @ second),
+    "detail-alone": ("this is the detail alone; add what shrinking sees of the first.",
+        lambda first, second, P: second - _seen(second, P)),
+    "part": ("some detail is missing, that of rows alone and of columns alone: take "
+        "all of the second except what shrinking sees.", _both_sides),
+    "no-detail": ("this has no detail at all; add that of the second patch.",
+        lambda first, second, P: _seen(first, P)),
+})  # fmt: skip
+
+EXERCISES["1.4"] = Value(lambda: 10 * np.log10(4), atol=0.03, faults={
+    "amplitude": ("the error falls to half, its square to a quarter: 10 log₁₀ takes "
+        "the squares.", lambda: 10 * np.log10(2)),
+    "std": ("the error falls to half and not to a quarter: it is the variance that is "
+        "divided by four.", lambda: 20 * np.log10(4)),
+    "sign": ("PSNR rises when noise is averaged away.", lambda: -10 * np.log10(4)),
+    "factor": ("that is the factor; what is asked is decibels.", 4),
+    "ratio": ("that is how many times smaller the error is; what is asked is decibels.",
+        2),
+    "same": ("the scene is the same, but the noise is not: in the mean it cancels in "
+        "part.", 0),
+})  # fmt: skip
+
+EXERCISES["1.5"] = Function(_cut, _uneven, property=_keeps_multiples, faults={
+    "top-left": ("the rows and columns have to go at the bottom and at the right; "
+        "yours go at the top and left, so the grids don't line up.",
+        lambda img, s: img[img.shape[0] % s :, img.shape[1] % s :]),
+    "rows-only": ("the columns are cut too, not only the rows.",
+        lambda img, s: img[: img.shape[0] - img.shape[0] % s]),
+    "columns-only": ("the rows are cut too, not only the columns.",
+        lambda img, s: img[:, : img.shape[1] - img.shape[1] % s]),
+    "small": ("that is the size of the small picture: cut, don't shrink.",
+        lambda img, s: img[: img.shape[0] // s, : img.shape[1] // s]),
+    "every-nth": ("that takes every so many-th pixel: cut, don't shrink.",
+        lambda img, s: img[::s, ::s]),
+    "middle": ("cut nothing at the top and at the left; yours keeps the middle, so the "
+        "grids don't line up.", _cut_around),
+    "nearest": ("round down: the nearest multiple may be larger than the picture.",
+        _cut_nearest),
+    "whole-scale": ("more was cut than necessary: the remainder of each side, not a "
+        "whole scale.", lambda img, s: img[:-s, :-s]),
+    "filled": ("cut the picture; yours is filled up to the next multiple.",
+        _filled_up),
+})  # fmt: skip

@@ -5,7 +5,7 @@ import numpy as np
 from exercises import Function, Value
 
 
-def _unit_rows(generator, shape):
+def unit_rows(generator, shape):
     rows = generator.normal(size=shape)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -14,7 +14,7 @@ def _begun(generator):
     """A patch, a dictionary and the atoms taken; the next one anticorrelates."""
     while True:
         d, atoms = int(generator.integers(7, 11)), int(generator.integers(12, 20))
-        D = _unit_rows(generator, (atoms, d))
+        D = unit_rows(generator, (atoms, d))
         taken = [int(k) for k in generator.permutation(atoms)[:2]]
         x = np.array([3.0, 2.0]) @ D[taken] + 0.5 * generator.normal(size=d)
         choices = {_chosen(x, D, taken), _chosen(x, D, taken, np.array)}
@@ -34,7 +34,7 @@ def _chosen(x, D, taken, size=np.abs):
 
 
 def _best_left(x, D, taken):
-    """The atom most like the patch itself, of those not taken."""
+    """Of the atoms not taken, the one most similar to the patch itself."""
     products = np.abs(D @ x)
     products[taken] = 0
     return int(np.argmax(products))
@@ -93,7 +93,7 @@ def _next_correlations(x, D, taken):
 
 def _lasso_step(generator):
     d, atoms = int(generator.integers(5, 8)), int(generator.integers(9, 14))
-    D = _unit_rows(generator, (atoms, d))
+    D = unit_rows(generator, (atoms, d))
     code = generator.normal(size=atoms) * (generator.uniform(size=atoms) < 0.7)
     step, penalty = 1 / np.linalg.norm(D @ D.T, 2), generator.uniform(0.3, 0.8)
     # One weight lies within the threshold before the step, and one after it: they
@@ -254,141 +254,113 @@ def _halved(patches, step):
     return out
 
 
-EXERCISES = {
-    "3.2": Function(
-        right=_next_code,
-        arguments=_begun,
-        faults={
-            "a large negative correlation counts too, as weights may be negative: "
-            "compare absolute values.": _next_signed,
-            "the next atom must correlate with what is left of the patch, not with "
-            "the patch itself.": _next_of_patch,
-            "the atoms taken are left out, but the next one is still that most like "
-            "the patch itself; look at what is left of it.": _next_left,
-            "the atoms taken before have lost their weights.": _next_only,
-            "the atom is right, but the weights are those of what is left; fit them to "
-            "the patch.": _next_of_rest,
-            "the atom is right, but only its weight was fitted: fit all atoms taken so "
-            "far again, that is the O in OMP.": _next_alone,
-            "the atom is right, but correlations are not weights: atoms overlap, so "
-            "solve least squares.": _next_correlations,
-            "this is the code before the step: no atom was added.":
-                lambda x, D, taken: _code(_fit(x, D, taken), taken, len(D)),
-        },
-    ),
-    "3.3": Value(
-        right=(1, 2, 0.6),
-        faults={
-            "for the first penalty no weight may be negative, so a negative "
-            "correlation wakes no atom.": (2, 2, 0.6),
-            "with weights of either sign a correlation of −2 wakes its atom too.":
-                (1, 1, 0.6),
-            "the penalties are right; but the penalty also shrinks the weight that is "
-            "left: it is not the one of least squares.": (1, 2, 1),
-            "the penalties are right; but look at the slope again: the ½ in front of "
-            "the square is gone in the derivative, so α₁ falls by λ, not by λ/2.":
-                (1, 2, 0.8),
-            "a penalty is not negative: what counts is the size of the correlation.":
-                (1, -2, 0.6),
-            "the penalties are right; the weight falls by λ, so it is 1 − 0.4.":
-                (1, 2, 0.4),
-        },
-    ),
-    "3.4": Function(
-        right=_ista_step,
-        arguments=_lasso_step,
-        faults={
-            "the step goes uphill: subtract the slope.":
-                lambda c, x, D, penalty, step: _soft(
-                    c + step * (c @ D - x) @ D.T, step * penalty
-                ),
-            "the threshold is the penalty times the step, as the gradient is.":
-                lambda c, x, D, penalty, step: _soft(
-                    _descended(c, x, D, step), penalty
-                ),
-            "negative weights are cut off; here a weight may have either sign.":
-                lambda c, x, D, penalty, step: np.maximum(
-                    _descended(c, x, D, step) - step * penalty, 0
-                ),
-            "this is a hard threshold: weights that stay must shrink by the threshold "
-            "too.": _hard_step,
-            "the sign is lost: a negative weight stays negative.":
-                lambda c, x, D, penalty, step: np.abs(
-                    _ista_step(c, x, D, penalty, step)
-                ),
-            "weights smaller than the threshold change their sign; they become zero.":
-                _shrunk_only,
-            "the penalty is made part of the slope; then no weight becomes zero. "
-            "Descend first, then threshold.": _subgradient,
-            "the threshold is missing, or is zero.":
-                lambda c, x, D, penalty, step: _descended(c, x, D, step),
-            "the gradient is not scaled by the step.":
-                lambda c, x, D, penalty, step: _soft(
-                    _descended(c, x, D, 1.0), step * penalty
-                ),
-            "the ½ in front of the square takes the 2 of its derivative: the slope has "
-            "no factor 2.":
-                lambda c, x, D, penalty, step: _soft(
-                    _descended(c, x, D, 2 * step), step * penalty
-                ),
-            "the threshold comes after the step down the slope; yours comes first.":
-                lambda c, x, D, penalty, step: _descended(
-                    _soft(c, step * penalty), x, D, step
-                ),
-            "the slope is right, but it starts from the thresholded code.":
-                lambda c, x, D, penalty, step: (
-                    _soft(c, step * penalty) - step * (c @ D - x) @ D.T
-                ),
-            "the slope is that of the code zero: subtract x from c @ D.":
-                lambda c, x, D, penalty, step: _soft(
-                    c + step * x @ D.T, step * penalty
-                ),
-        },
-    ),
-    "3.5": Function(
-        right=_mod,
-        arguments=_codes,
-        faults={
-            "the atoms are right, but the weights must take up their lengths, so that "
-            "C @ D stays the same.": _mod_without_rescaling,
-            "the atoms are right, but the weights go the wrong way: what an atom is "
-            "divided by, its column of C is multiplied with.": _mod_divided_twice,
-            "the dictionary comes first, then the codes: yours are exchanged.":
-                lambda X, C: _mod(X, C)[::-1],
-            "these atoms are the best, but not of unit length.": _mod_long,
-            "a length is the root of the sum of squares; yours is the sum.":
-                _mod_squared,
-            "the atoms are right, but the codes were found anew; they stay, but for "
-            "their scale.": _mod_recoded,
-            "atoms are rows; here the columns have been brought to unit length.":
-                _mod_columns,
-            "C.T @ X is not yet the solution: atoms are used together, so divide by "
-            "C.T @ C, or let np.linalg.lstsq do it.": _mod_step,
-            "each atom has its own length; here all are divided by one number.":
-                _mod_whole,
-        },
-    ),
-    "3.6": Function(
-        right=_average,
-        arguments=_overlapping,
-        faults={
-            "this is the sum: divide by the number of patches over each pixel.":
-                lambda patches, step: _summed(patches, step)[0],
-            "near the border fewer patches overlap: count them for each pixel.":
-                _average_by_most,
-            "divide by the number of patches over a pixel; yours is the number of "
-            "pixels in a patch.":
-                lambda patches, step: (
-                    _summed(patches, step)[0] / patches.shape[2] ** 2
-                ),
-            "where patches overlap only the first one is left: add them up.":
-                _first_wins,
-            "where patches overlap only the last one is left: add them up.":
-                _last_wins,
-            "the mean of what is there and the next patch weighs the last one most: "
-            "add all up, then divide once.": _halved,
-            "each patch is transposed.":
-                lambda patches, step: _average(patches.swapaxes(2, 3), step),
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["3.2"] = Function(_next_code, _begun, faults={
+    "signed": ("a large negative correlation counts too, as weights may be negative: "
+        "compare absolute values.", _next_signed),
+    "of-patch": ("the next atom must correlate with what is left of the patch, not "
+        "with the patch itself.", _next_of_patch),
+    "others-of-patch": ("the atoms taken are left out, but the next one is still that "
+        "most similar to the patch itself; look at what is left of it.", _next_left),
+    "only-new": ("the atoms taken before have lost their weights.", _next_only),
+    "of-rest": ("the atom is right, but the weights are those of what is left; fit "
+        "them to the patch.", _next_of_rest),
+    "alone": ("the atom is right, but only its weight was fitted: fit all atoms taken "
+        "so far again, that is the O in OMP.", _next_alone),
+    "correlations": ("the atom is right, but correlations are not weights: atoms "
+        "overlap, so solve least squares.", _next_correlations),
+    "same": ("this is the code before the step: no atom was added.",
+        lambda x, D, taken: _code(_fit(x, D, taken), taken, len(D))),
+})  # fmt: skip
+
+EXERCISES["3.3"] = Value((1, 2, 0.6), faults={
+    "one-sided": ("for the first penalty no weight may be negative, so a negative "
+        "correlation wakes no atom.", (2, 2, 0.6)),
+    "two-sided": ("with weights of either sign a correlation of −2 wakes its atom too.",
+        (1, 1, 0.6)),
+    "unshrunk": ("the penalties are right; but the penalty also shrinks the weight "
+        "that is left: it is not the one of least squares.", (1, 2, 1)),
+    "half": ("the penalties are right; but look at the slope again: the ½ in front of "
+        "the square is gone in the derivative, so α₁ falls by λ, not by λ/2.",
+        (1, 2, 0.8)),
+    "negative": ("a penalty is not negative: what counts is the size of the "
+        "correlation.", (1, -2, 0.6)),
+    "by-penalty": ("the penalties are right; the weight falls by λ, so it is 1 − 0.4.",
+        (1, 2, 0.4)),
+})  # fmt: skip
+
+EXERCISES["3.4"] = Function(_ista_step, _lasso_step, faults={
+    "uphill": ("the step goes uphill: subtract the slope.",
+        lambda c, x, D, penalty, step: _soft(
+            _descended(c, x, D, -step), step * penalty)),
+    "unscaled-threshold": ("the threshold is the penalty times the step, as the "
+        "gradient is.",
+        lambda c, x, D, penalty, step: _soft(_descended(c, x, D, step), penalty)),
+    "one-sided": ("negative weights are cut off; here a weight may have either sign.",
+        lambda c, x, D, penalty, step: np.maximum(
+            _descended(c, x, D, step) - step * penalty, 0)),
+    "hard": ("this is a hard threshold: weights that stay must shrink by the threshold "
+        "too.", _hard_step),
+    "sign": ("the sign is lost: a negative weight stays negative.",
+        lambda c, x, D, penalty, step: np.abs(_ista_step(c, x, D, penalty, step))),
+    "past-zero": ("weights smaller than the threshold change their sign; they become "
+        "zero.", _shrunk_only),
+    "subgradient": ("the penalty is made part of the slope; then no weight becomes "
+        "zero. Descend first, then threshold.", _subgradient),
+    "no-threshold": ("the threshold is missing, or is zero.",
+        lambda c, x, D, penalty, step: _descended(c, x, D, step)),
+    "unscaled-slope": ("the gradient is not scaled by the step.",
+        lambda c, x, D, penalty, step: _soft(_descended(c, x, D, 1.0), step * penalty)),
+    "twice": ("the ½ in front of the square takes the 2 of its derivative: the slope "
+        "has no factor 2.",
+        lambda c, x, D, penalty, step: _soft(
+            _descended(c, x, D, 2 * step), step * penalty)),
+    "threshold-first": ("the threshold comes after the step down the slope; yours "
+        "comes first.",
+        lambda c, x, D, penalty, step: _descended(
+            _soft(c, step * penalty), x, D, step)),
+    "start": ("the slope is right, but it starts from the thresholded code.",
+        lambda c, x, D, penalty, step: (
+            _soft(c, step * penalty) - step * (c @ D - x) @ D.T)),
+    "from-zero": ("the slope is that of the code zero: subtract x from c @ D.",
+        lambda c, x, D, penalty, step: _soft(c + step * x @ D.T, step * penalty)),
+})  # fmt: skip
+
+EXERCISES["3.5"] = Function(_mod, _codes, faults={
+    "unscaled": ("the atoms are right, but the weights must take up their lengths, so "
+        "that C @ D stays the same.", _mod_without_rescaling),
+    "wrong-way": ("the atoms are right, but the weights go the wrong way: what an atom "
+        "is divided by, its column of C is multiplied with.", _mod_divided_twice),
+    "exchanged": ("the dictionary comes first, then the codes: yours are exchanged.",
+        lambda X, C: _mod(X, C)[::-1]),
+    "long": ("these atoms are the best, but not of unit length.", _mod_long),
+    "squared": ("a length is the root of the sum of squares; yours is the sum.",
+        _mod_squared),
+    "recoded": ("the atoms are right, but the codes were found anew; they stay, but "
+        "for their scale.", _mod_recoded),
+    "columns": ("atoms are rows; here the columns have been brought to unit length.",
+        _mod_columns),
+    "product": ("C.T @ X is not yet the solution: atoms are used together, so divide "
+        "by C.T @ C, or let np.linalg.lstsq do it.", _mod_step),
+    "whole": ("each atom has its own length; here all are divided by one number.",
+        _mod_whole),
+})  # fmt: skip
+
+EXERCISES["3.6"] = Function(_average, _overlapping, faults={
+    "sum": ("this is the sum: divide by the number of patches over each pixel.",
+        lambda patches, step: _summed(patches, step)[0]),
+    "most": ("near the border fewer patches overlap: count them for each pixel.",
+        _average_by_most),
+    "pixels": ("divide by the number of patches over a pixel; yours is the number of "
+        "pixels in a patch.",
+        lambda patches, step: _summed(patches, step)[0] / patches.shape[2] ** 2),
+    "first": ("where patches overlap only the first one is left: add them up.",
+        _first_wins),
+    "last": ("where patches overlap only the last one is left: add them up.",
+        _last_wins),
+    "halved": ("the mean of what is there and the next patch weighs the last one most: "
+        "add all up, then divide once.", _halved),
+    "transposed": ("each patch is transposed.",
+        lambda patches, step: _average(patches.swapaxes(2, 3), step)),
+})  # fmt: skip

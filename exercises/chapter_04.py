@@ -3,17 +3,13 @@
 import numpy as np
 
 from exercises import Function, Value
-
-
-def _unit_rows(generator, shape):
-    rows = generator.normal(size=shape)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+from exercises.chapter_03 import unit_rows
 
 
 def _window_and_atoms(generator):
     d, m = (int(n) for n in generator.choice([4, 5, 6, 7, 8], 2, replace=False))
     atoms = int(generator.integers(12, 20))
-    lr, hr = _unit_rows(generator, (atoms, d)), generator.normal(size=(atoms, m))
+    lr, hr = unit_rows(generator, (atoms, d)), generator.normal(size=(atoms, m))
     while True:
         x = 2 * generator.normal(size=d)
         count = int(generator.integers(3, 7))
@@ -43,7 +39,7 @@ def _signed(x, lr, hr, count):
     return lr[at], hr[at]
 
 
-def _least_alike(x, lr, hr, count):
+def _least_similar(x, lr, hr, count):
     return _chosen(x, lr, hr, np.argsort(np.abs(lr @ x))[:count])
 
 
@@ -91,15 +87,16 @@ def _small_matrix(answer):
     if close:
         return None
     return (
+        "large-system",
         "the matrix is right, but it comes from a k×k system, which has no solution "
-        "without a ridge and is slow for many samples; use the d×d form."
+        "without a ridge and is slow for many samples; use the d×d form.",
     )
 
 
 def _windows(generator):
     k, d, m = (int(n) for n in generator.choice([5, 6, 7, 8, 9], 3, replace=False))
     n = int(generator.integers(10, 16))
-    anchors = _unit_rows(generator, (k, d))
+    anchors = unit_rows(generator, (k, d))
     return 3 * generator.normal(size=(n, d)), anchors, generator.normal(size=(k, d, m))
 
 
@@ -161,121 +158,98 @@ def _mean_of_known(x, X, Y, sigma, ridge):
     return b / b.sum(axis=1, keepdims=True) @ Y
 
 
-EXERCISES = {
-    "4.1": Value(
-        right=(0.8, 0.2),
-        faults={
-            "these weights solve G w = 1, but they don't sum to one yet: divide by "
-            "their sum.": (0.5, 0.125),
-            "these rebuild x exactly, as least squares does without the condition, but "
-            "they don't sum to one.": (6 / 11, 1 / 11),
-            "the nearer neighbour gets the larger weight; you have them the other way "
-            "round.": (0.2, 0.8),
-            "G holds squared distances, so a neighbour twice as far gets a quarter of "
-            "the weight, not a half.": (2 / 3, 1 / 3),
-            "with the nearer one alone x is rebuilt less well than with both.": (1, 0),
-            "these two are not equally far from x: look at G.": (0.5, 0.5),
-        },
-    ),
-    "4.2": Function(
-        right=_neighbours,
-        arguments=_window_and_atoms,
-        faults={
-            "the atoms are right, but those of negative correlation must be negated.":
-                lambda *a: _neighbours(*a, flip_lr=False, flip_hr=False),
-            "the large patches must be negated with their features: they belong "
-            "together.": lambda *a: _neighbours(*a, flip_hr=False),
-            "the features must be negated with their large patches: they belong "
-            "together.": lambda *a: _neighbours(*a, flip_lr=False),
-            "an atom is negated as a whole; you took the absolute value of each of its "
-            "numbers.": _all_positive,
-            "the sign of the correlation turns an atom; its size changes nothing.":
-                _weighed,
-            "an atom that correlates negatively is alike too: compare absolute values.":
-                _signed,
-            "these are the atoms that are least alike: sort downwards.": _least_alike,
-            "the atoms are right, but the most alike comes first.": _most_last,
-        },
-    ),
-    "4.3": Function(
-        right=_projection,
-        arguments=_samples,
-        property=_small_matrix,
-        faults={
-            "the ridge is missing.": lambda N, H, ridge: _projection(N, H, 0.0),
-            "the ridge is added to all of the matrix; it belongs on the diagonal.":
-                _ridge_everywhere,
-            "the ridge is subtracted; it is added.":
-                lambda N, H, ridge: _projection(N, H, -ridge),
-            "the ridge was multiplied by the number of samples; it is λ as it is.":
-                lambda N, H, ridge: _projection(N, H, len(N) * ridge),
-            "the ridge is squared; it is the weight of the squared weights as it is.":
-                lambda N, H, ridge: _projection(N, H, ridge**2),
-            "this is the projection times 1 + λ; leave the factor to the caller.":
-                lambda N, H, ridge: (1 + ridge) * _projection(N, H, ridge),
-            "the matrix is transposed: x comes from the left, x @ P.":
-                lambda N, H, ridge: _projection(N, H, ridge).T,
-        },
-    ),
-    "4.4": Function(
-        right=_anchored,
-        arguments=_windows,
-        faults={
-            "an atom stands for its negative too: choose by the absolute correlation "
-            "(the smallest distance is the largest signed one).":
-                lambda x, anchors, P: _by_anchor(
-                    x, P, (x @ anchors.T).argmax(axis=1)
-                ),
-            "the anchor is right, but the window keeps its sign: a linear map turns "
-            "−x into the negative result by itself.": _turned,
-            "the window was brought to length one; for the choice it doesn't matter, "
-            "but its matrix gets the window as it is.": _unit_windows,
-            "all windows take the same anchor; each has its own.": _one_for_all,
-            "the matrix is applied to the anchor; it must be applied to the window.":
-                _of_atom,
-            "this anchor is the least alike one.":
-                lambda x, anchors, P: _by_anchor(
-                    x, P, np.abs(x @ anchors.T).argmin(axis=1)
-                ),
-            "this is the mean over all anchors' matrices: each window takes one.":
-                lambda x, anchors, P: x @ P.mean(axis=0),
-        },
-    ),
-    "4.5": Function(
-        right=_kernel,
-        arguments=_known,
-        faults={
-            "the ridge is missing.":
-                lambda x, X, Y, sigma, ridge: _kernel(x, X, Y, sigma, 0.0),
-            "the ridge is added to all of the matrix; it belongs on the diagonal.":
-                _ridge_on_bumps,
-            "the bump grows with the distance: a minus is missing.":
-                lambda *a: _kernel(
-                    *a, lambda a, b, s: np.exp(_apart(a, b) / (2 * s**2))
-                ),
-            "a bump is 1 in its middle: nothing stands before the exponential.":
-                lambda *a: _kernel(
-                    *a, lambda a, b, s: _bumps(a, b, s) / (s * np.sqrt(2 * np.pi))
-                ),
-            "these are the coefficients; now sum the bumps at the new windows.":
-                lambda x, X, Y, sigma, ridge: np.linalg.solve(
-                    _bumps(X, X, sigma) + ridge * np.eye(len(X)), Y
-                ),
-            "the bump has 2σ² below the squared distance.":
-                lambda *a: _kernel(*a, lambda a, b, s: np.exp(-_apart(a, b) / s**2)),
-            "σ is squared: the bump has 2σ² below the squared distance.":
-                lambda *a: _kernel(
-                    *a, lambda a, b, s: np.exp(-_apart(a, b) / (2 * s))
-                ),
-            "the bump falls with the squared distance, not the distance.":
-                lambda *a: _kernel(
-                    *a, lambda a, b, s: np.exp(-np.sqrt(_apart(a, b)) / (2 * s**2))
-                ),
-            "these are the known answers weighed by the bumps; solve for the "
-            "coefficients first, as bumps overlap.":
-                lambda x, X, Y, sigma, ridge: _bumps(x, X, sigma) @ Y,
-            "this is a weighted mean of the known answers, not ridge regression: "
-            "solve for the coefficients.": _mean_of_known,
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["4.1"] = Value((0.8, 0.2), faults={
+    "sum": ("these weights solve G w = 1, but they don't sum to one yet: divide by "
+        "their sum.", (0.5, 0.125)),
+    "exact": ("these rebuild x exactly, as least squares does without the condition, "
+        "but they don't sum to one.", (6 / 11, 1 / 11)),
+    "exchanged": ("the nearer neighbour gets the larger weight; you have them the "
+        "other way round.", (0.2, 0.8)),
+    "half": ("G holds squared distances, so a neighbour twice as far gets a quarter of "
+        "the weight, not a half.", (2 / 3, 1 / 3)),
+    "nearest": ("with the nearer one alone x is rebuilt less well than with both.",
+        (1, 0)),
+    "equal": ("these two are not equally far from x: look at G.", (0.5, 0.5)),
+})  # fmt: skip
+
+EXERCISES["4.2"] = Function(_neighbours, _window_and_atoms, faults={
+    "neither": ("the atoms are right, but those of negative correlation must be "
+        "negated.", lambda *a: _neighbours(*a, flip_lr=False, flip_hr=False)),
+    "features-only": ("the large patches must be negated with their features: they "
+        "belong together.", lambda *a: _neighbours(*a, flip_hr=False)),
+    "patches-only": ("the features must be negated with their large patches: they "
+        "belong together.", lambda *a: _neighbours(*a, flip_lr=False)),
+    "absolute": ("an atom is negated as a whole; you took the absolute value of each "
+        "of its numbers.", _all_positive),
+    "weighed": ("the sign of the correlation turns an atom; its size changes nothing.",
+        _weighed),
+    "signed": ("an atom that correlates negatively is similar too: compare absolute "
+        "values.", _signed),
+    "least": ("these are the atoms that are least similar: sort downwards.",
+        _least_similar),
+    "reversed": ("the atoms are right, but the most similar comes first.", _most_last),
+})  # fmt: skip
+
+EXERCISES["4.3"] = Function(_projection, _samples, property=_small_matrix, faults={
+    "no-ridge": ("the ridge is missing.", lambda N, H, ridge: _projection(N, H, 0.0)),
+    "everywhere": ("the ridge is added to all of the matrix; it belongs on the "
+        "diagonal.", _ridge_everywhere),
+    "minus": ("the ridge is subtracted; it is added.",
+        lambda N, H, ridge: _projection(N, H, -ridge)),
+    "count": ("the ridge was multiplied by the number of samples; it is λ as it is.",
+        lambda N, H, ridge: _projection(N, H, len(N) * ridge)),
+    "squared": ("the ridge is squared; it is the weight of the squared weights as it "
+        "is.", lambda N, H, ridge: _projection(N, H, ridge**2)),
+    "factor": ("this is the projection times 1 + λ; leave the factor to the caller.",
+        lambda N, H, ridge: (1 + ridge) * _projection(N, H, ridge)),
+    "transposed": ("the matrix is transposed: x comes from the left, x @ P.",
+        lambda N, H, ridge: _projection(N, H, ridge).T),
+})  # fmt: skip
+
+EXERCISES["4.4"] = Function(_anchored, _windows, faults={
+    "signed": ("an atom stands for its negative too: choose by the absolute "
+        "correlation (the smallest distance is the largest signed one).",
+        lambda x, anchors, P: _by_anchor(x, P, (x @ anchors.T).argmax(axis=1))),
+    "turned": ("the anchor is right, but the window keeps its sign: a linear map turns "
+        "−x into the negative result by itself.", _turned),
+    "unit": ("the window was brought to length one; for the choice it doesn't matter, "
+        "but its matrix gets the window as it is.", _unit_windows),
+    "one-for-all": ("all windows take the same anchor; each has its own.",
+        _one_for_all),
+    "of-anchor": ("the matrix is applied to the anchor; it must be applied to the "
+        "window.", _of_atom),
+    "least": ("this anchor is the least similar one.",
+        lambda x, anchors, P: _by_anchor(x, P, np.abs(x @ anchors.T).argmin(axis=1))),
+    "mean": ("this is the mean over all anchors' matrices: each window takes one.",
+        lambda x, anchors, P: x @ P.mean(axis=0)),
+})  # fmt: skip
+
+EXERCISES["4.5"] = Function(_kernel, _known, faults={
+    "no-ridge": ("the ridge is missing.",
+        lambda x, X, Y, sigma, ridge: _kernel(x, X, Y, sigma, 0.0)),
+    "everywhere": ("the ridge is added to all of the matrix; it belongs on the "
+        "diagonal.", _ridge_on_bumps),
+    "grows": ("the bump grows with the distance: a minus is missing.",
+        lambda *a: _kernel(*a, lambda a, b, s: np.exp(_apart(a, b) / (2 * s**2)))),
+    "height": ("a bump is 1 in its middle: nothing stands before the exponential.",
+        lambda *a: _kernel(
+            *a, lambda a, b, s: _bumps(a, b, s) / (s * np.sqrt(2 * np.pi)))),
+    "coefficients": ("these are the coefficients; now sum the bumps at the new "
+        "windows.",
+        lambda x, X, Y, sigma, ridge: np.linalg.solve(
+            _bumps(X, X, sigma) + ridge * np.eye(len(X)), Y)),
+    "halved-width": ("the bump has 2σ² below the squared distance.",
+        lambda *a: _kernel(*a, lambda a, b, s: np.exp(-_apart(a, b) / s**2))),
+    "sigma": ("σ is squared: the bump has 2σ² below the squared distance.",
+        lambda *a: _kernel(*a, lambda a, b, s: np.exp(-_apart(a, b) / (2 * s)))),
+    "distance": ("the bump falls with the squared distance, not the distance.",
+        lambda *a: _kernel(
+            *a, lambda a, b, s: np.exp(-np.sqrt(_apart(a, b)) / (2 * s**2)))),
+    "weighed": ("these are the known answers weighed by the bumps; solve for the "
+        "coefficients first, as bumps overlap.",
+        lambda x, X, Y, sigma, ridge: _bumps(x, X, sigma) @ Y),
+    "mean": ("this is a weighted mean of the known answers, not ridge regression: "
+        "solve for the coefficients.", _mean_of_known),
+})  # fmt: skip

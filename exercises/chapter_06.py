@@ -108,96 +108,80 @@ def _unshared(errors, share):
     return p, 1 / (len(errors) * p)
 
 
-EXERCISES = {
-    "6.1": Function(
-        right=_psnr,
-        arguments=_losses,
-        faults={
-            "the solver's loss has a half in front of the sum; take it out first.":
-                lambda *a: _psnr(*a, half=False),
-            "the solver's loss is a sum over the label: divide by its "
-            "size · size · channels values.": lambda loss, s, c: _psnr(loss, 1, 1),
-            "a label has size · size values in each of its channels.":
-                lambda loss, s, c: _psnr(loss, s, 1),
-            "the values go from 0 to 1, so the peak is 1, not 255.":
-                lambda *a: _psnr(*a, peak=255.0),
-            "10 log₁₀ of a squared error; 20 log₁₀ belongs to its root.":
-                lambda *a: _psnr(*a, factor=20),
-            "the sign is wrong: a small error is a high PSNR.":
-                lambda *a: -_psnr(*a),
-        },
-    ),
-    "6.2": Function(
-        right=_cut,
-        arguments=_pictures,
-        faults={
-            "the last windows are lost: one may end at the very last row or column.":
-                lambda *a: _cut(*a, end=0),
-            "the labels begin where the inputs do; without padding the answer is the "
-            "middle of the window.": lambda *a: _cut(*a, corner=0),
-            "the labels lie at the lower right of the windows, not in the middle.":
-                lambda *a: _cut(*a, corner=2 * a[-1]),
-            "the labels are cut from the input picture; they show the truth.":
-                lambda *a: _cut(*a, label=a[0]),
-            "the labels are as large as the inputs; the network loses `border` pixels "
-            "on every side.": lambda *a: _cut(*a, full=True),
-            "the stride is not used: windows begin `stride` pixels apart.":
-                lambda y, x, size, stride, b: _cut(y, x, size, 1, b),
-            "the windows are right, but go down the columns first; go along the rows.":
-                lambda *a: _cut(*a, by_columns=True),
-        },
-    ),
-    "6.3": Function(
-        right=_momentum,
-        arguments=_path,
-        faults={
-            "this is descent without momentum: each step forgets the one before.":
-                _forgetful,
-            "this walks uphill: the gradient is subtracted.":
-                lambda *a: _momentum(*a, sign=1),
-            "the new gradient is weighed by 1 − momentum, as in a mean (Muon and Adam "
-            "do so); the paper's formula has the step size alone there.":
-                lambda *a: _momentum(*a, keep=1 - a[-1]),
-            "the weights move by the old velocity: renew the velocity first.":
-                lambda *a: _momentum(*a, late=True),
-            "this is Nesterov's momentum; the paper's is the plain one.": _nesterov,
-        },
-    ),
-    "6.4": Function(
-        right=_important,
-        arguments=_errors,
-        faults={
-            "the probabilities are right; a window drawn more often has to count "
-            "less: divide by its probability, don't multiply.":
-                _wrong_weight(lambda p: len(p) * p),
-            "the probabilities are right; the weights lack N: drawn evenly, each "
-            "window would count 1.": _wrong_weight(lambda p: 1 / p),
-            "the probabilities are right; the weights are not to sum to one: in the "
-            "mean over draws, Σ p · weight is 1.":
-                _wrong_weight(lambda p: 1 / p / (1 / p).sum()),
-            "the probabilities are right, but without weights the loss is another "
-            "one, that of the difficult windows.": _wrong_weight(np.ones_like),
-            "the even part is missing: with probability 1 − share any window is drawn.":
-                _only_errors,
-            "share belongs to the errors, 1 − share to all windows alike.": _swapped,
-            "the even part is divided among all N windows, so that the probabilities "
-            "sum to one.": _unshared,
-        },
-    ),
-    "6.5": Value(
-        right=(1.6, 2.0),
-        atol=0.011,
-        rtol=0,
-        faults={
-            "the second is right; in the first the products still take a quarter of "
-            "their time.": (2.0, 2.0),
-            "only the products become faster, not the whole step.": (4.0, np.inf),
-            "the first is right; in the second all else still takes its time.":
-                (1.6, np.inf),
-            "that is the new time over the old; how much faster is the old over the "
-            "new.": (0.625, 0.5),
-            "that is the share of time saved; how much faster is the old time over "
-            "the new.": (0.375, 0.5),
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["6.1"] = Function(_psnr, _losses, faults={
+    "half": ("the solver's loss has a half in front of the sum; take it out first.",
+        lambda *a: _psnr(*a, half=False)),
+    "sum": ("the solver's loss is a sum over the label: divide by its size · size · "
+        "channels values.", lambda loss, s, c: _psnr(loss, 1, 1)),
+    "channels": ("a label has size · size values in each of its channels.",
+        lambda loss, s, c: _psnr(loss, s, 1)),
+    "peak": ("the values go from 0 to 1, so the peak is 1, not 255.",
+        lambda *a: _psnr(*a, peak=255.0)),
+    "factor": ("10 log₁₀ of a squared error; 20 log₁₀ belongs to its root.",
+        lambda *a: _psnr(*a, factor=20)),
+    "sign": ("the sign is wrong: a small error is a high PSNR.", lambda *a: -_psnr(*a)),
+})  # fmt: skip
+
+EXERCISES["6.2"] = Function(_cut, _pictures, faults={
+    "last": ("the last windows are lost: one may end at the very last row or column.",
+        lambda *a: _cut(*a, end=0)),
+    "top-left": ("the labels begin where the inputs do; without padding the answer is "
+        "the middle of the window.", lambda *a: _cut(*a, corner=0)),
+    "lower-right": ("the labels lie at the lower right of the windows, not in the "
+        "middle.", lambda *a: _cut(*a, corner=2 * a[-1])),
+    "of-input": ("the labels are cut from the input picture; they show the truth.",
+        lambda *a: _cut(*a, label=a[0])),
+    "full": ("the labels are as large as the inputs; the network loses `border` pixels "
+        "on every side.", lambda *a: _cut(*a, full=True)),
+    "stride": ("the stride is not used: windows begin `stride` pixels apart.",
+        lambda y, x, size, stride, b: _cut(y, x, size, 1, b)),
+    "columns": ("the windows are right, but go down the columns first; go along the "
+        "rows.", lambda *a: _cut(*a, by_columns=True)),
+})  # fmt: skip
+
+EXERCISES["6.3"] = Function(_momentum, _path, faults={
+    "plain": ("this is descent without momentum: each step forgets the one before.",
+        _forgetful),
+    "uphill": ("this walks uphill: the gradient is subtracted.",
+        lambda *a: _momentum(*a, sign=1)),
+    "damped": ("the new gradient is weighed by 1 − momentum, as in a mean (Muon and "
+        "Adam do so); the paper's formula has the learning rate alone.",
+        lambda *a: _momentum(*a, keep=1 - a[-1])),
+    "stale": ("the weights move by the old velocity: renew the velocity first.",
+        lambda *a: _momentum(*a, late=True)),
+    "nesterov": ("this is Nesterov's momentum; the paper's is the plain one.",
+        _nesterov),
+})  # fmt: skip
+
+EXERCISES["6.4"] = Function(_important, _errors, faults={
+    "multiplied": ("the probabilities are right; a window drawn more often has to "
+        "count less: divide by its probability, don't multiply.",
+        _wrong_weight(lambda p: len(p) * p)),
+    "no-n": ("the probabilities are right; the weights lack N: drawn evenly, each "
+        "window would count 1.", _wrong_weight(lambda p: 1 / p)),
+    "normalised": ("the probabilities are right; the weights are not to sum to one: in "
+        "the mean over draws, Σ p · weight is 1.",
+        _wrong_weight(lambda p: 1 / p / (1 / p).sum())),
+    "unweighted": ("the probabilities are right, but without weights the loss is "
+        "another one, that of the difficult windows.", _wrong_weight(np.ones_like)),
+    "errors-only": ("the even part is missing: with probability 1 − share any window "
+        "is drawn.", _only_errors),
+    "swapped": ("share belongs to the errors, 1 − share to all windows equally.",
+        _swapped),
+    "even-part": ("the even part is divided among all N windows, so that the "
+        "probabilities sum to one.", _unshared),
+})  # fmt: skip
+
+EXERCISES["6.5"] = Value((1.6, 2.0), atol=0.011, rtol=0, faults={
+    "products": ("the second is right; in the first the products still take a quarter "
+        "of their time.", (2.0, 2.0)),
+    "whole": ("only the products become faster, not the whole step.", (4.0, np.inf)),
+    "rest": ("the first is right; in the second all else still takes its time.",
+        (1.6, np.inf)),
+    "inverse": ("that is the new time over the old; how much faster is the old over "
+        "the new.", (0.625, 0.5)),
+    "saved": ("that is the share of time saved; how much faster is the old time over "
+        "the new.", (0.375, 0.5)),
+})  # fmt: skip

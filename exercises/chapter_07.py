@@ -81,55 +81,44 @@ def _above_the_middle(seconds, psnr_db):
     return (seconds < np.median(seconds)) & (psnr_db > np.median(psnr_db))
 
 
-EXERCISES = {
-    "7.2": Function(
-        right=_pooled,
-        arguments=_measured,
-        faults={
-            "this is the mean of the PSNRs, as the tables have it: go back to errors "
-            "first.": lambda db, pixels: db.mean(),
-            "this weighs the PSNRs by pixels; it is the squared errors that add up.":
-                lambda db, pixels: (db * pixels).sum() / pixels.sum(),
-            "each picture counts the same here; weigh its error by its pixels.":
-                lambda db, pixels: _db(_mse(db).mean()),
-            "the peak is missing on the way back: 255, as the grey levels are 0…255.":
-                lambda db, pixels: _pooled(db, pixels) - 20 * np.log10(255),
-            "this averages root mean squared errors; squares add up, roots don't.":
-                lambda db, pixels: _db(
-                    ((_mse(db) ** 0.5 * pixels).sum() / pixels.sum()) ** 2
-                ),
-        },
-    ),
-    "7.3": Function(
-        right=_gain,
-        arguments=_pairs,
-        faults={
-            "the gain is right, but its error is that of two unrelated samples: take "
-            "the differences first, picture by picture.": _unpaired,
-            "the gain is right, but this is the spread of one picture's gain; that of "
-            "the mean is smaller by √N.": lambda a, b: _gain(a, b, root=False),
-            "the gain is right; for a spread around a mean taken from the same numbers "
-            "divide by N − 1 (ddof=1).": lambda a, b: _gain(a, b, ddof=0),
-            "the sign is wrong: a gain is ours minus theirs.": lambda a, b: _gain(b, a),
-            "the gain is right, but √N divides twice: N belongs to the variance.":
-                lambda a, b: (_gain(a, b)[0], _gain(a, b)[1] / np.sqrt(len(a))),
-        },
-    ),
-    "7.4": Function(
-        right=_front,
-        arguments=_methods,
-        faults={
-            "these are the methods to leave out: turn it round.": _beaten,
-            "compare with all faster methods, not only with the next faster one.":
-                _by_neighbour,
-            "the fastest and the most accurate are on it, but so are those between "
-            "that nothing beats in both.": _best_of_all,
-            "fewer seconds are better: this compares with the slower methods.":
-                lambda s, db: _front(s, db, longer=True),
-            "a method is out only if one other beats it in both, not in one of them.":
-                _either,
-            "a fixed limit is not asked for: compare each method with the others.":
-                _above_the_middle,
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["7.2"] = Function(_pooled, _measured, faults={
+    "mean": ("this is the mean of the PSNRs, as the tables have it: go back to errors "
+        "first.", lambda db, pixels: db.mean()),
+    "weighed": ("this weighs the PSNRs by pixels; it is the squared errors that add "
+        "up.", lambda db, pixels: (db * pixels).sum() / pixels.sum()),
+    "unweighed": ("each picture counts the same here; weigh its error by its pixels.",
+        lambda db, pixels: _db(_mse(db).mean())),
+    "peak": ("the peak is missing on the way back: 255, as the grey levels are 0…255.",
+        lambda db, pixels: _pooled(db, pixels) - 20 * np.log10(255)),
+    "roots": ("this averages root mean squared errors; squares add up, roots don't.",
+        lambda db, pixels: _db(((_mse(db) ** 0.5 * pixels).sum() / pixels.sum()) ** 2)),
+})  # fmt: skip
+
+EXERCISES["7.3"] = Function(_gain, _pairs, faults={
+    "unpaired": ("the gain is right, but its error is that of two unrelated samples: "
+        "take the differences first, picture by picture.", _unpaired),
+    "deviation": ("the gain is right, but this is the spread of one picture's gain; "
+        "that of the mean is smaller by √N.", lambda a, b: _gain(a, b, root=False)),
+    "ddof": ("the gain is right; for a spread around a mean taken from the same "
+        "numbers divide by N − 1 (ddof=1).", lambda a, b: _gain(a, b, ddof=0)),
+    "sign": ("the sign is wrong: a gain is ours minus theirs.",
+        lambda a, b: _gain(b, a)),
+    "twice": ("the gain is right, but √N divides twice: N belongs to the variance.",
+        lambda a, b: (_gain(a, b)[0], _gain(a, b)[1] / np.sqrt(len(a)))),
+})  # fmt: skip
+
+EXERCISES["7.4"] = Function(_front, _methods, faults={
+    "beaten": ("these are the methods to leave out: turn it round.", _beaten),
+    "neighbour": ("compare with all faster methods, not only with the next faster one.",
+        _by_neighbour),
+    "ends": ("the fastest and the most accurate are on it, but so are those between "
+        "that nothing beats in both.", _best_of_all),
+    "slower": ("fewer seconds are better: this compares with the slower methods.",
+        lambda s, db: _front(s, db, longer=True)),
+    "either": ("a method is out only if one other beats it in both, not in one of "
+        "them.", _either),
+    "limit": ("a fixed limit is not asked for: compare each method with the others.",
+        _above_the_middle),
+})  # fmt: skip

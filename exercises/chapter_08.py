@@ -128,106 +128,85 @@ def _path_without_rest(window, w1, b1, w2, b2):
     return _path(window, w1, b1, w2, b2)[0], b2
 
 
-EXERCISES = {
-    "8.1": Function(
-        right=_loudness,
-        arguments=_bank_and_patches,
-        faults={
-            "this is the variance of the answers: take the root.":
-                lambda w, C: _loudness(w, C) ** 2,
-            "this is the length of the weights; it leaves the pictures out.":
-                lambda w, C: _loudness(w, np.eye(len(C))),
-            "this counts each pixel's own variance only; neighbours vary together, so "
-            "take all of C.": lambda w, C: _loudness(w, np.diag(np.diag(C))),
-            "this is the length of C·w; multiplied by the root of C it is the answer.":
-                lambda w, C: _loudness(w, C @ C),
-            "the filters were scaled to length one; the answers come from w as it is.":
-                lambda w, C: _loudness(
-                    w / np.linalg.norm(w, axis=(1, 2), keepdims=True), C
-                ),
-        },
-    ),
-    "8.2": Function(
-        right=_share,
-        arguments=_bank_and_templates,
-        faults={
-            "these templates are not orthogonal, so their shares overlap: make an "
-            "orthonormal basis of them first.":
-                lambda w, t: ((_flat(w) @ _flat(t).T) ** 2).sum(axis=1),
-            "these templates are neither of length one nor orthogonal: make an "
-            "orthonormal basis of them first.": lambda w, t: (
-                (_flat(w) @ t.reshape(len(t), -1).T) ** 2).sum(axis=1),
-            "this is the energy, not the share of it: scale each filter to length one.":
-                _share_unscaled,
-            "this is the length of the projection; energy is its square.":
-                lambda w, t: np.sqrt(_share(w, t)),
-            "this is the best single template; a family holds all its mixtures.":
-                lambda w, t: ((_flat(w) @ _flat(t).T) ** 2).max(axis=1),
-            "this is what the family does not hold.": lambda w, t: 1 - _share(w, t),
-        },
-    ),
-    "8.3": Function(
-        right=_without,
-        arguments=_layers,
-        faults={
-            "the weights are right, but the biases still have to take over what the "
-            "constant maps added.": lambda w, b, v, keep: (w[:, keep], b),
-            "the filters are mixed up: `keep` is True for those that stay.":
-                lambda w, b, v, keep: _without(w, b, v, ~keep),
-            "the sign is wrong: what the constant maps added is added to the biases.":
-                lambda *a: _without(*a, sign=-1),
-            "the weights are right, but the biases take over the removed maps only; "
-            "the maps that stay speak for themselves.":
-                lambda w, b, v, keep: (w[:, keep], b + w @ v),
-            "the weights are right; the biases take over the maps that go, not those "
-            "that stay.": lambda w, b, v, keep: (w[:, keep], b + w[:, keep] @ v[keep]),
-            "the weights are right; a constant map arrives multiplied by its weights.":
-                lambda w, b, v, keep: (w[:, keep], b + v[~keep].sum()),
-            "the weights are right; the level of each map counts too, not only its "
-            "weights.":
-                lambda w, b, v, keep: (w[:, keep], b + w[:, ~keep].sum(axis=1)),
-        },
-    ),
-    "8.4": Function(
-        right=_matched,
-        arguments=_two_banks,
-        faults={
-            "the sign still counts: take the magnitudes before you match.":
-                lambda a, b: _matched(a, b, magnitude=lambda cosine: cosine),
-            "the pairs were chosen with the sign and only then made positive.":
-                _sign_afterwards,
-            "a filter is used twice: each has one partner.":
-                _each_its_best,
-            "a filter of the first set is used twice: each has one partner.":
-                lambda a, b: _each_its_best(b, a),
-            "each takes the best that is left; the sum over pairs is to be largest.":
-                _in_turn,
-            "this is the sum over the pairs, not their mean.":
-                lambda a, b: len(a) * _matched(a, b),
-            "the filters have no order: find partners, don't compare place by place.":
-                lambda a, b: np.abs((_flat(a) * _flat(b)).sum(axis=1)).mean(),
-        },
-    ),
-    "8.5": Function(
-        right=_path,
-        arguments=_small_network,
-        faults={
-            "no ReLU is closed here: a filter whose sum is not positive is stopped.":
-                lambda *a: _path(*a, gate="none"),
-            "a filter is open when w·x plus its bias is positive; this looks at w·x "
-            "alone.":
-                lambda *a: _path(*a, gate="window"),
-            "each open filter is heard as loudly as its second weight says; here they "
-            "all count the same.": lambda window, w1, b1, w2, b2: _path(
-                window, w1, b1, np.ones_like(w2), b2),
-            "the parts are right, but a closed filter's bias is stopped as well.":
-                lambda *a: _path(*a, closed_biases=True),
-            "the parts are right; the output's own bias belongs to the rest.":
-                _path_without_last_bias,
-            "the parts are right; the first layer's biases belong to the rest, those "
-            "of open filters times their second weights.": _path_without_rest,
-            "this is the filter that the network is here; multiply it by the pixels.":
-                _path_as_filter,
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["8.1"] = Function(_loudness, _bank_and_patches, faults={
+    "squared": ("this is the variance of the answers: take the root.",
+        lambda w, C: _loudness(w, C) ** 2),
+    "weights-only": ("this is the length of the weights; it leaves the pictures out.",
+        lambda w, C: _loudness(w, np.eye(len(C)))),
+    "own-variance": ("this counts each pixel's own variance only; neighbours vary "
+        "together, so take all of C.", lambda w, C: _loudness(w, np.diag(np.diag(C)))),
+    "whole-c": ("this is the length of C·w; multiplied by the root of C it is the "
+        "answer.", lambda w, C: _loudness(w, C @ C)),
+    "unit": ("the filters were scaled to length one; the answers come from w as it is.",
+        lambda w, C: _loudness(w / np.linalg.norm(w, axis=(1, 2), keepdims=True), C)),
+})  # fmt: skip
+
+EXERCISES["8.2"] = Function(_share, _bank_and_templates, faults={
+    "overlapping": ("these templates are not orthogonal, so their shares overlap: make "
+        "an orthonormal basis of them first.",
+        lambda w, t: ((_flat(w) @ _flat(t).T) ** 2).sum(axis=1)),
+    "unscaled": ("these templates are neither of length one nor orthogonal: make an "
+        "orthonormal basis of them first.",
+        lambda w, t: ((_flat(w) @ t.reshape(len(t), -1).T) ** 2).sum(axis=1)),
+    "energy": ("this is the energy, not the share of it: scale each filter to length "
+        "one.", _share_unscaled),
+    "root": ("this is the length of the projection; energy is its square.",
+        lambda w, t: np.sqrt(_share(w, t))),
+    "single": ("this is the best single template; a family holds all its mixtures.",
+        lambda w, t: ((_flat(w) @ _flat(t).T) ** 2).max(axis=1)),
+    "rest": ("this is what the family does not hold.", lambda w, t: 1 - _share(w, t)),
+})  # fmt: skip
+
+EXERCISES["8.3"] = Function(_without, _layers, faults={
+    "biases": ("the weights are right, but the biases still have to take over what the "
+        "constant maps added.", lambda w, b, v, keep: (w[:, keep], b)),
+    "keep": ("the filters are mixed up: `keep` is True for those that stay.",
+        lambda w, b, v, keep: _without(w, b, v, ~keep)),
+    "sign": ("the sign is wrong: what the constant maps added is added to the biases.",
+        lambda *a: _without(*a, sign=-1)),
+    "all-maps": ("the weights are right, but the biases take over the removed maps "
+        "only; the maps that stay speak for themselves.",
+        lambda w, b, v, keep: (w[:, keep], b + w @ v)),
+    "stay": ("the weights are right; the biases take over the maps that go, not those "
+        "that stay.", lambda w, b, v, keep: (w[:, keep], b + w[:, keep] @ v[keep])),
+    "weights": ("the weights are right; a constant map arrives multiplied by its "
+        "weights.", lambda w, b, v, keep: (w[:, keep], b + v[~keep].sum())),
+    "levels": ("the weights are right; the level of each map counts too, not only its "
+        "weights.", lambda w, b, v, keep: (w[:, keep], b + w[:, ~keep].sum(axis=1))),
+})  # fmt: skip
+
+EXERCISES["8.4"] = Function(_matched, _two_banks, faults={
+    "signed": ("the sign still counts: take the magnitudes before you match.",
+        lambda a, b: _matched(a, b, magnitude=lambda cosine: cosine)),
+    "late-sign": ("the pairs were chosen with the sign and only then made positive.",
+        _sign_afterwards),
+    "twice": ("a filter is used twice: each has one partner.", _each_its_best),
+    "twice-first": ("a filter of the first set is used twice: each has one partner.",
+        lambda a, b: _each_its_best(b, a)),
+    "greedy": ("each takes the best that is left; the sum over pairs is to be largest.",
+        _in_turn),
+    "sum": ("this is the sum over the pairs, not their mean.",
+        lambda a, b: len(a) * _matched(a, b)),
+    "in-place-order": ("the filters have no order: find partners, don't compare place "
+        "by place.", lambda a, b: np.abs((_flat(a) * _flat(b)).sum(axis=1)).mean()),
+})  # fmt: skip
+
+EXERCISES["8.5"] = Function(_path, _small_network, faults={
+    "open": ("no ReLU is closed here: a filter whose sum is not positive is stopped.",
+        lambda *a: _path(*a, gate="none")),
+    "window-only": ("a filter is open when w·x plus its bias is positive; this looks "
+        "at w·x alone.", lambda *a: _path(*a, gate="window")),
+    "equal": ("each open filter counts by its second weight; here they all count "
+        "the same.",
+        lambda window, w1, b1, w2, b2: _path(window, w1, b1, np.ones_like(w2), b2)),
+    "closed-biases": ("the parts are right, but a closed filter's bias is stopped as "
+        "well.", lambda *a: _path(*a, closed_biases=True)),
+    "last-bias": ("the parts are right; the output's own bias belongs to the rest.",
+        _path_without_last_bias),
+    "first-biases": ("the parts are right; the first layer's biases belong to the "
+        "rest, those of open filters times their second weights.", _path_without_rest),
+    "filter": ("this is the filter that the network is here; multiply it by the "
+        "pixels.", _path_as_filter),
+})  # fmt: skip

@@ -58,60 +58,53 @@ def _atoms(dictionary, f):
     return dictionary.reshape(1, -1, f, f)
 
 
-EXERCISES = {
-    "9.1": Function(
-        right=_step,
-        arguments=_search,
-        faults={
-            "codes of either sign need two ReLUs; yours are never negative, as with "
-            "one.": _one_sided,
-            "the second ReLU is subtracted, so that its codes are negative; you added "
-            "it.": _sum_of_relus,
-            "that is a hard threshold: what passes has to come closer to zero by the "
-            "threshold too.": _hard,
-            "the threshold has to be multiplied by the step, as the gradient is.":
-                _unscaled,
-            "the step goes uphill: look at the sign before the gradient G c - b.":
-                _uphill,
-            "the step length is missing before the gradient.":
-                lambda c, b, g, s, p, m: _threshold(_ahead(c, b, g, 1.0), s * p * m),
-            "the contrast of each place has to multiply its threshold.":
-                lambda c, b, g, s, p, m: _step(c, b, g, s, p, np.ones_like(m)),
-            "the codes are not mixed by the Gram matrix: this is the first step, from "
-            "zero.": lambda c, b, g, s, p, m: _step(0 * c, b, g, s, p, m),
-        },
-    ),
-    "9.2": Function(
-        right=lambda d, f: _atoms(d, f)[..., ::-1, ::-1] / f**2,
-        arguments=_dictionary,
-        faults={
-            "the atoms have to be turned by 180°: a convolution gathers what patches "
-            "scatter.": lambda d, f: _atoms(d, f) / f**2,
-            "the mean is missing: f·f patches overlap at each pixel.":
-                lambda d, f: _atoms(d, f)[..., ::-1, ::-1],
-            "f·f patches overlap at each pixel, not f.":
-                lambda d, f: _atoms(d, f)[..., ::-1, ::-1] / f,
-            "the atoms are transposed; they have to be turned by 180°.":
-                lambda d, f: _atoms(d, f).swapaxes(2, 3) / f**2,
-            "the atoms are flipped along one axis only; turn them by 180°.":
-                lambda d, f: _atoms(d, f)[..., ::-1] / f**2,
-            "the shape should be (1, n, f, f): one output, and n maps in.":
-                lambda d, f: _atoms(d, f)[..., ::-1, ::-1].swapaxes(0, 1) / f**2,
-            "it was multiplied by f·f; going from dictionary to weights divides.":
-                lambda d, f: _atoms(d, f)[..., ::-1, ::-1] * f**2,
-        },
-    ),
-    "9.6": Value(
-        right=(154, 17),
-        faults={
-            "with one map more than the limit there are more weights, not fewer: "
-            "round down.": (155, 18),
-            "the 1×1 convolution has weights too: 192·r and 64·r.": (191, 63),
-            "the 1×1 convolution has weights too, and 192 and 64 would be equal, not "
-            "fewer.": (192, 64),
-            "a filter of 5×5 has 25 weights for each pair of maps.": (27, 0),
-            "that counts 5 weights for a filter of 5×5; there are 25.": (87, 4),
-            "the two numbers are the other way round: GoogLeNet first.": (17, 154),
-        },
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["9.1"] = Function(_step, _search, faults={
+    "one-sided": ("codes of either sign need two ReLUs; yours are never negative, as "
+        "with one.", _one_sided),
+    "added": ("the second ReLU is subtracted, so that its codes are negative; you "
+        "added it.", _sum_of_relus),
+    "hard": ("that is a hard threshold: what passes has to come closer to zero by the "
+        "threshold too.", _hard),
+    "unscaled-threshold": ("the threshold has to be multiplied by the step, as the "
+        "gradient is.", _unscaled),
+    "uphill": ("the step goes uphill: look at the sign before the gradient G c - b.",
+        _uphill),
+    "unscaled-slope": ("the step length is missing before the gradient.",
+        lambda c, b, g, s, p, m: _threshold(_ahead(c, b, g, 1.0), s * p * m)),
+    "contrast": ("the contrast of each place has to multiply its threshold.",
+        lambda c, b, g, s, p, m: _step(c, b, g, s, p, np.ones_like(m))),
+    "unmixed": ("the codes are not mixed by the Gram matrix: this is the first step, "
+        "from zero.", lambda c, b, g, s, p, m: _step(0 * c, b, g, s, p, m)),
+})  # fmt: skip
+
+EXERCISES["9.2"] = Function(
+    lambda d, f: _atoms(d, f)[..., ::-1, ::-1] / f**2, _dictionary, faults={
+    "unturned": ("the atoms have to be turned by 180°: a convolution gathers what "
+        "patches scatter.", lambda d, f: _atoms(d, f) / f**2),
+    "sum": ("the mean is missing: f·f patches overlap at each pixel.",
+        lambda d, f: _atoms(d, f)[..., ::-1, ::-1]),
+    "f": ("f·f patches overlap at each pixel, not f.",
+        lambda d, f: _atoms(d, f)[..., ::-1, ::-1] / f),
+    "transposed": ("the atoms are transposed; they have to be turned by 180°.",
+        lambda d, f: _atoms(d, f).swapaxes(2, 3) / f**2),
+    "one-axis": ("the atoms are flipped along one axis only; turn them by 180°.",
+        lambda d, f: _atoms(d, f)[..., ::-1] / f**2),
+    "shape": ("the shape should be (1, n, f, f): one output, and n maps in.",
+        lambda d, f: _atoms(d, f)[..., ::-1, ::-1].swapaxes(0, 1) / f**2),
+    "times": ("it was multiplied by f·f; going from dictionary to weights divides.",
+        lambda d, f: _atoms(d, f)[..., ::-1, ::-1] * f**2),
+})  # fmt: skip
+
+EXERCISES["9.6"] = Value((154, 17), faults={
+    "rounded-up": ("with one map more than the limit there are more weights, not "
+        "fewer: round down.", (155, 18)),
+    "pointwise": ("the 1×1 convolution has weights too: 192·r and 64·r.", (191, 63)),
+    "equal": ("the 1×1 convolution has weights too, and 192 and 64 would be equal, not "
+        "fewer.", (192, 64)),
+    "filter-1": ("a filter of 5×5 has 25 weights for each pair of maps.", (27, 0)),
+    "filter-5": ("that counts 5 weights for a filter of 5×5; there are 25.", (87, 4)),
+    "exchanged": ("the two numbers are the other way round: GoogLeNet first.",
+        (17, 154)),
+})  # fmt: skip

@@ -19,8 +19,9 @@ def _network(generator):
 def _where_nothing_is_left(margin):
     if margin((9, 1, 5), 3) != 4:
         return (
+            "always-up",
             "six large pixels are just two small ones at x3: round up only where "
-            "something is left over."
+            "something is left over.",
         )
 
 
@@ -80,56 +81,46 @@ def _below_only(height, rows, margin):
     return _columns(plan, first=plan[:, 0] + plan[:, 2], thrown=0)
 
 
-EXERCISES = {
-    "11.1": Function(
-        right=lambda filters, scale: ceil(_reach(filters) / scale) + 2,
-        arguments=_network,
-        faults={
-            "bicubic interpolation reaches two small pixels more.":
-                lambda f, s: ceil(_reach(f) / s),
-            "a part of a small pixel needs all of it: round up.":
-                lambda f, s: _reach(f) // s + 2,
-            "a filter reaches half its width to each side, (f - 1) / 2.":
-                lambda f, s: ceil(2 * _reach(f) / s) + 2,
-            "the filters reach over large pixels; divide by the scale.":
-                lambda f, s: _reach(f) + 2,
-            "the reaches of all layers add up; yours is that of the widest filter.":
-                lambda f, s: ceil(max(f) // 2 / s) + 2,
-            "the margin is a whole number of pixels: round up.":
-                lambda f, s: _reach(f) / s + 2,
-        },
-        property=_where_nothing_is_left,
-    ),
-    "11.2": Function(
-        right=_bands,
-        arguments=_picture,
-        faults={
-            "the last band reads rows below the picture, and keeps them.":
-                _equal_beyond,
-            "a band reads rows below the picture: its margin ends where that does.":
-                _beyond,
-            "the first band reads from a negative row, which counts from the end.":
-                _negative,
-            "at the top of the picture no margin was read, so none is thrown away.":
-                _thrown,
-            "the last band may have fewer rows to keep.": _equal,
-            "the rows that are left over need a band of their own.": _left_out,
-            "a band needs neighbours above it too, as filters reach both ways.":
-                _below_only,
-        },
-    ),
-    "11.4": Value(
-        right=59.4 / 2.54 * 300 / 4032,
-        faults={
-            "that fills the short side only; a strip of paper stays white.":
-                42.0 / 2.54 * 300 / 3024,
-            "300 dots are on an inch, of 2.54 cm.": 59.4 * 300 / 4032,
-            "that is the other way round: pixels needed, divided by those there are.":
-                4032 / (59.4 / 2.54 * 300),
-            "that is how many pixels are needed; the factor is asked for.":
-                59.4 / 2.54 * 300,
-        },
-        atol=0.006,
-        rtol=1e-4,
-    ),
-}  # fmt: skip
+EXERCISES = {}
+
+EXERCISES["11.1"] = Function(
+    lambda filters, scale: ceil(_reach(filters) / scale) + 2, _network,
+    property=_where_nothing_is_left, faults={
+    "bicubic": ("bicubic interpolation reaches two small pixels more.",
+        lambda f, s: ceil(_reach(f) / s)),
+    "down": ("a part of a small pixel needs all of it: round up.",
+        lambda f, s: _reach(f) // s + 2),
+    "width": ("a filter reaches half its width to each side, (f - 1) / 2.",
+        lambda f, s: ceil(2 * _reach(f) / s) + 2),
+    "scale": ("the filters reach over large pixels; divide by the scale.",
+        lambda f, s: _reach(f) + 2),
+    "widest": ("the reaches of all layers add up; yours is that of the widest filter.",
+        lambda f, s: ceil(max(f) // 2 / s) + 2),
+    "fraction": ("the margin is a whole number of pixels: round up.",
+        lambda f, s: _reach(f) / s + 2),
+})  # fmt: skip
+
+EXERCISES["11.2"] = Function(_bands, _picture, faults={
+    "kept-beyond": ("the last band reads rows below the picture, and keeps them.",
+        _equal_beyond),
+    "beyond": ("a band reads rows below the picture: its margin ends where that does.",
+        _beyond),
+    "negative": ("the first band reads from a negative row, which counts from the end.",
+        _negative),
+    "thrown": ("at the top of the picture no margin was read, so none is thrown away.",
+        _thrown),
+    "equal": ("the last band may have fewer rows to keep.", _equal),
+    "left-out": ("the rows that are left over need a band of their own.", _left_out),
+    "below-only": ("a band needs neighbours above it too, as filters reach both ways.",
+        _below_only),
+})  # fmt: skip
+
+EXERCISES["11.4"] = Value(59.4 / 2.54 * 300 / 4032, atol=0.006, rtol=1e-4, faults={
+    "short-side": ("that fills the short side only; a strip of paper stays white.",
+        42.0 / 2.54 * 300 / 3024),
+    "inch": ("300 dots are on an inch, of 2.54 cm.", 59.4 * 300 / 4032),
+    "inverse": ("that is the other way round: pixels needed, divided by those there "
+        "are.", 4032 / (59.4 / 2.54 * 300)),
+    "pixels": ("that is how many pixels are needed; the factor is asked for.",
+        59.4 / 2.54 * 300),
+})  # fmt: skip

@@ -47,16 +47,11 @@ def paper_minus_ours(values, printed, digits):
 
 
 ANSWERS = {
-    "A.1": (
-        by_scale(mean),
-        {
-            "before the mean is taken": by_scale(rounded_first),
-            "cut off": by_scale(cut_off),
-            "those before rounding": unrounded_difference,
-            "nothing is rounded": unrounded,
-            "the sign is wrong": paper_minus_ours,
-            "this has two digits": lambda v, p, digits: by_scale(mean)(v, p, 2),
-            "these are medians": by_scale(median),
-        },
-    ),
-}
+    "A.1": (by_scale(mean), {
+        "rounded-first": by_scale(rounded_first), "cut-off": by_scale(cut_off),
+        "unrounded-difference": unrounded_difference, "unrounded": unrounded,
+        "sign": paper_minus_ours,
+        "two-digits": lambda v, p, digits: by_scale(mean)(v, p, 2),
+        "median": by_scale(median),
+    }),
+}  # fmt: skip

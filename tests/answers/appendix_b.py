@@ -55,11 +55,11 @@ def luma(rgb):
     return 65.481 * r + 128.553 * g + 24.966 * b + 16
 
 
-def psnr(a, b, crop):
+def psnr(a, b, crop, peak=255):
     d = a - b
     if crop:
         d = d[crop:-crop, crop:-crop]
-    return 20 * math.log10(255 / math.sqrt((d**2).mean()))
+    return 20 * math.log10(peak / math.sqrt((d**2).mean()))
 
 
 def grey(rgb):
@@ -107,110 +107,63 @@ def best(valid, test):
 
 
 ANSWERS = {
-    "B.1": (
-        shrink,
-        {
-            "as many times wider": shrink_narrow,
-            "PyTorch's and OpenCV's": shrink_torch,
-            "thrown away": lambda y, s: y[::s, ::s],
-            "mean of each block": shrink_pooled,
-            "at the borders": shrink_torch_antialiased,
-        },
-    ),
-    "B.2": (
-        luma,
-        {
-            "still 64.738": lambda rgb: (
-                (rgb[..., 0] * 64.738 + rgb[..., 1] * 129.057 + rgb[..., 2] * 25.064)
-                / 256
-                + 16
-            ),
-            "16 of black": lambda rgb: luma(rgb) - 16,
-            "full-range grey": grey,
-            "blue, green, red": lambda rgb: luma(rgb[:, :, [2, 1, 0]]),
-            "don't mix": lambda rgb: (luma(rgb) - 16) * 255 / 256 + 16,
-        },
-    ),
-    "B.3": (
-        lambda h, b, s, c: psnr(h, s, c) - psnr(h, b, c),
-        {
-            "compared with the bicubic input": lambda h, b, s, c: psnr(b, s, c),
-            "the sign": lambda h, b, s, c: psnr(h, b, c) - psnr(h, s, c),
-            "border crop": lambda h, b, s, c: psnr(h, s, 0) - psnr(h, b, 0),
-            "not what it is above": lambda h, b, s, c: psnr(h, s, c),
-        },
-    ),
-    "B.4": (
-        lambda h, s, c: psnr(luma(h), luma(s), c),
-        {
-            "all three colours": psnr,
-            "full-range grey": lambda h, s, c: psnr(grey(h), grey(s), c),
-            "border crop": lambda h, s, c: psnr(luma(h), luma(s), 0),
-            "took 219 as the peak": lambda h, s, c: (
-                psnr(luma(h), luma(s), c) - 20 * math.log10(255 / 219)
-            ),
-            "235 is the white": lambda h, s, c: (
-                psnr(luma(h), luma(s), c) - 20 * math.log10(255 / 235)
-            ),
-        },
-    ),
-    "B.5": (
-        clamp,
-        {
-            "black": zero_frame,
-            "this mirrors the picture; ": lambda y, n: np.pad(y, n, "reflect"),
-            "edge pixel included": lambda y, n: np.pad(y, n, "symmetric"),
-            "opposite side": lambda y, n: np.pad(y, n, "wrap"),
-            "as wide as the filter": lambda y, n: clamp(y, 2 * n + 1),
-        },
-    ),
-    "B.6": (
-        cut,
-        {
-            "begins at the top left": top_left,
-            "from the top and the left": lambda h, a, b, c: h[
-                a + b + c - 3 :, a + b + c - 3 :
-            ],
-            "too small": lambda h, a, b, c: cut(cut(h, a, b, c), a, b, c),
-            "only the first layer": lambda h, a, b, c: cut(h, a),
-        },
-    ),
-    "B.7": (
-        centres,
-        {
-            "left edges": lambda n, s: [k / s for k in range(n * s)],
-            "stretched": lambda n, s: [k * (n - 1) / (n * s - 1) for k in range(n * s)],
-            "from the left edge": lambda n, s: [
-                (2 * k + 1) / (2 * s) for k in range(n * s)
-            ],
-            "counted in large": lambda n, s: list(range(n * s)),
-        },
-    ),
-    "B.8": (
-        lambda network, y: 255 * network(y * (1 / 255)),
-        {
-            "still fed": lambda network, y: network(y),
-            "bring it back": lambda network, y: network(y / 255.0),
-            "what goes in isn't": lambda network, y: network(y) / 255,
-            "has to be divided": lambda network, y: network(255 * y) / 255,
-        },
-    ),
-    "B.9": (
-        lambda step, width: step * sum(0.5 for _ in range(width * width)),
-        {
-            "the same number": lambda step, width: step,
-            "the half": lambda step, width: step * width * width,
-            "wrong way round": lambda step, width: 2 * step / width**2,
-            "not width": lambda step, width: step * 0.5 * width,
-        },
-    ),
-    "B.10": (
-        best,
-        {
-            "by the test pictures": lambda valid, test: max(test),
-            "a validation score": lambda valid, test: max(valid),
-            "the last epoch": lambda valid, test: test[-1],
-            "the epoch's number": lambda valid, test: int(np.argmax(valid)),
-        },
-    ),
-}
+    "B.1": (shrink, {
+        "antialias": shrink_narrow, "torch": shrink_torch,
+        "every-nth": lambda y, s: y[::s, ::s], "mean": shrink_pooled,
+        "border": shrink_torch_antialiased,
+    }),
+    "B.2": (luma, {
+        "red": lambda rgb: rgb @ [64.738 / 256, 129.057 / 256, 25.064 / 256] + 16,
+        "offset": lambda rgb: luma(rgb) - 16, "full-range": grey,
+        "bgr": lambda rgb: luma(rgb[:, :, [2, 1, 0]]),
+        "mixed": lambda rgb: (luma(rgb) - 16) * 255 / 256 + 16,
+    }),
+    "B.3": (lambda h, b, s, c: psnr(h, s, c) - psnr(h, b, c), {
+        "bicubic": lambda h, b, s, c: psnr(b, s, c),
+        "sign": lambda h, b, s, c: psnr(h, b, c) - psnr(h, s, c),
+        "uncropped": lambda h, b, s, c: psnr(h, s, 0) - psnr(h, b, 0),
+        "psnr": lambda h, b, s, c: psnr(h, s, c),
+    }),
+    "B.4": (lambda h, s, c: psnr(luma(h), luma(s), c), {
+        "colours": psnr, "full-range": lambda h, s, c: psnr(grey(h), grey(s), c),
+        "uncropped": lambda h, s, c: psnr(luma(h), luma(s), 0),
+        "full-range/2": lambda h, s, c: psnr(luma(h), luma(s), c, peak=219),
+        "peak-235": lambda h, s, c: psnr(luma(h), luma(s), c, peak=235),
+    }),
+    "B.5": (clamp, {
+        "black": zero_frame, "mirror": lambda y, n: np.pad(y, n, "reflect"),
+        "mirror-edge": lambda y, n: np.pad(y, n, "symmetric"),
+        "wrap": lambda y, n: np.pad(y, n, "wrap"),
+        "twice": lambda y, n: clamp(y, 2 * n + 1),
+    }),
+    "B.6": (cut, {
+        "top-left": top_left,
+        "all-before": lambda h, a, b, c: h[a + b + c - 3:, a + b + c - 3:],
+        "twice": lambda h, a, b, c: cut(cut(h, a, b, c), a, b, c),
+        "first-layer": lambda h, a, b, c: cut(h, a),
+    }),
+    "B.7": (centres, {
+        "left-edges": lambda n, s: [k / s for k in range(n * s)],
+        "corners": lambda n, s: [k * (n - 1) / (n * s - 1) for k in range(n * s)],
+        "from-edge": lambda n, s: [(2 * k + 1) / (2 * s) for k in range(n * s)],
+        "large": lambda n, s: list(range(n * s)),
+    }),
+    "B.8": (lambda network, y: 255 * network(y * (1 / 255)), {
+        "undivided": lambda network, y: network(y),
+        "unscaled": lambda network, y: network(y / 255.0),
+        "divided": lambda network, y: network(y) / 255,
+        "multiplied": lambda network, y: network(255 * y) / 255,
+    }),
+    "B.9": (lambda step, width: step * sum(0.5 for _ in range(width * width)), {
+        "same": lambda step, width: step,
+        "half": lambda step, width: step * width * width,
+        "inverse": lambda step, width: 2 * step / width**2,
+        "width": lambda step, width: step * 0.5 * width,
+    }),
+    "B.10": (best, {
+        "test": lambda valid, test: max(test),
+        "validation": lambda valid, test: max(valid),
+        "last": lambda valid, test: test[-1],
+        "index": lambda valid, test: int(np.argmax(valid)),
+    }),
+}  # fmt: skip

@@ -13,59 +13,13 @@ def psnr(hr_255, sr_255, crop):
     return 20 * math.log10(255 / math.sqrt(mse))
 
 
-def uncropped(hr_255, sr_255, crop):
-    return 10 * np.log10(255**2 / ((hr_255 - sr_255) ** 2).mean())
+def mse(error):
+    return (error**2).mean()
 
 
-def half_cropped(hr_255, sr_255, crop):
-    error = hr_255[crop:, crop:] - sr_255[crop:, crop:]
-    return 10 * np.log10(255**2 / (error**2).mean())
-
-
-def mean_absolute(hr_255, sr_255, crop):
-    error = np.abs(hr_255 - sr_255)[crop:-crop, crop:-crop]
-    return 10 * np.log10(255**2 / error.mean() ** 2)
-
-
-def summed(hr_255, sr_255, crop):
-    squares = (hr_255 - sr_255)[crop:-crop, crop:-crop] ** 2
-    return 10 * np.log10(255**2 / sum(squares.ravel()))
-
-
-def small_peak(hr_255, sr_255, crop):
-    return 10 * np.log10(255 / mse(hr_255, sr_255, crop))
-
-
-def mse(hr_255, sr_255, crop):
-    return ((hr_255 - sr_255)[crop:-crop, crop:-crop] ** 2).mean()
-
-
-def variance(hr_255, sr_255, crop):
-    error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
-    return 10 * np.log10(255**2 / error.var())
-
-
-def root_in_ten(hr_255, sr_255, crop):
-    return 10 * np.log10(255 / np.sqrt(mse(hr_255, sr_255, crop)))
-
-
-def brightest(hr_255, sr_255, crop):
-    return 10 * np.log10(hr_255.max() ** 2 / mse(hr_255, sr_255, crop))
-
-
-def mean_squared(hr_255, sr_255, crop):
-    error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
-    return 10 * np.log10(255**2 / error.mean() ** 2)
-
-
-def rows_cropped(hr_255, sr_255, crop):
-    error = hr_255[crop:-crop] - sr_255[crop:-crop]
-    return 10 * np.log10(255**2 / (error**2).mean())
-
-
-def natural(hr_255, sr_255, crop):
-    error = (hr_255 - sr_255)[crop:-crop, crop:-crop]
-    return 10 * np.log(255**2 / (error**2).mean())
+def by_mean(mean, peak=255, log=np.log10):
+    """An answer from another mean of the cropped error."""
+    return lambda h, s, c: 10 * log(peak**2 / mean((h - s)[c:-c, c:-c]))
 
 
 def luma(rgb_255):
@@ -73,28 +27,13 @@ def luma(rgb_255):
     return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
 
 
-def copied_luma(rgb_255):
+def mixed(rgb_255, of_red=65.738):
     red, green, blue = np.moveaxis(rgb_255, -1, 0)
-    return 16 + (64.738 * red + 129.057 * green + 25.064 * blue) / 256
-
-
-def mixed_luma(rgb_255):
-    red, green, blue = np.moveaxis(rgb_255 / 255, -1, 0)
-    return 16 + 65.738 * red + 129.057 * green + 25.064 * blue
-
-
-def bgr_luma(rgb_255):
-    blue, green, red = np.moveaxis(rgb_255 / 255, -1, 0)
-    return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
+    return of_red * red + 129.057 * green + 25.064 * blue
 
 
 def jpeg_luma(rgb_255):
     return 0.299 * rgb_255[..., 0] + 0.587 * rgb_255[..., 1] + 0.114 * rgb_255[..., 2]
-
-
-def unscaled_luma(rgb_255):
-    red, green, blue = np.moveaxis(rgb_255, -1, 0)
-    return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
 
 
 def tv_luma(rgb_255, weights=(0.2126, 0.7152, 0.0722)):
@@ -107,14 +46,8 @@ def unseen_twice(first, second, P):
 
 
 def middle(img, scale):
-    up, left = (img.shape[0] % scale) // 2, (img.shape[1] % scale) // 2
-    out = img[up:, left:]
-    return out[: img.shape[0] // scale * scale, : img.shape[1] // scale * scale]
-
-
-def nearest(img, scale):
-    height, width = (round(n / scale) * scale for n in img.shape[:2])
-    return img[:height, :width]
+    up, left = ((n % scale) // 2 for n in img.shape[:2])
+    return modcrop(img[up:, left:], scale)
 
 
 def other_hr(first, second, P):
@@ -122,106 +55,75 @@ def other_hr(first, second, P):
     return second + P @ difference @ P.T
 
 
-def modcrop(img, scale):
-    height = img.shape[0] // scale * scale
-    width = img.shape[1] // scale * scale
+def modcrop(img, scale, count=math.floor):
+    height, width = (count(n / scale) * scale for n in img.shape[:2])
     return img[:height, :width]
 
 
 def from_the_start(img, scale):
-    height = img.shape[0] // scale * scale
-    width = img.shape[1] // scale * scale
+    height, width = modcrop(img, scale).shape[:2]
     return img[-height:, -width:]
 
 
 def filled_up(img, scale):
-    height = math.ceil(img.shape[0] / scale) * scale
-    width = math.ceil(img.shape[1] / scale) * scale
-    rows = np.minimum(np.arange(height), img.shape[0] - 1)
-    columns = np.minimum(np.arange(width), img.shape[1] - 1)
-    return img[rows][:, columns]
+    rows, columns = (np.arange(math.ceil(n / scale) * scale) for n in img.shape[:2])
+    return img[np.minimum(rows, len(img) - 1)][
+        :, np.minimum(columns, img.shape[1] - 1)]  # fmt: skip
 
 
 ANSWERS = {
-    "1.1": (
-        psnr,
-        {
-            "you forgot the border crop": uncropped,
-            "all four borders": half_cropped,
-            "the peak is 255": lambda h, s, c: psnr(h, s, c) - 20 * math.log10(255),
-            "not only the rows": rows_cropped,
-            "its brightest pixel": brightest,
-            "over the root": root_in_ten,
-            "square first": mean_squared,
-            "round nothing": lambda h, s, c: round(psnr(h, s, c), 2),
-            "the peak is squared too": small_peak,
-            "yours is their sum": summed,
-            "the mean squared error": mse,
-            "yours has 20 and the squares": lambda h, s, c: 2 * psnr(h, s, c),
-            "upside down": lambda h, s, c: -psnr(h, s, c),
-            "yours is the natural one": natural,
-            "the absolute errors": mean_absolute,
-            "its mean taken off": variance,
-        },
-    ),
-    "1.2": (
-        luma,
-        {
-            "that is full range": jpeg_luma,
-            "weights of HDTV": tv_luma,
-            "rgb2gray": lambda rgb: tv_luma(rgb, (0.2125, 0.7154, 0.0721)),
-            "white becomes 271": lambda rgb: jpeg_luma(rgb) + 16,
-            "the offset is missing": lambda rgb: luma(rgb) - 16,
-            "in the order B, G, R": bgr_luma,
-            "divide by 255 first": unscaled_luma,
-            "green counts most": lambda rgb: rgb.sum(axis=2) / 3,
-            "wrong by a digit": copied_luma,
-            "for division by 256": mixed_luma,
-            "yours divides by 256": lambda rgb: 16 + (luma(rgb) - 16) * 255 / 256,
-            "round nothing here": lambda rgb: luma(rgb).round(),
-            "behind the point": lambda rgb: luma(rgb).astype(np.uint8),
-        },
-    ),
-    "1.3": (
-        other_hr,
-        {
-            "the first patch again": lambda first, second, P: first.copy(),
-            "exchange the two": lambda first, second, P: other_hr(second, first, P),
-            "take that off": lambda first, second, P: second + P @ first @ P.T,
-            "counted twice": lambda f, s, P: f + (s - P @ s @ P.T),
-            "its transpose on the right": lambda f, s, P: s + P @ (f - s),
-            "the detail alone": lambda f, s, P: s - P @ s @ P.T,
-            "some detail is missing": unseen_twice,
-            "no detail at all": lambda first, second, P: P @ (first @ P.T),
-        },
-    ),
-    "1.4": (
-        6.02,
-        {
-            "its square to a quarter": 3.01,
-            "half and not to a quarter": 12.04,
-            "PSNR rises": -6.02,
-            "the factor; what is asked": 4.0,
-            "how many times smaller": 2,
-            "cancels in part": 0.0,
-            "more digits": 6.065,
-            "is not the answer": 8.0,
-            "numbers are asked for": "6.02",
-        },
-    ),
-    "1.5": (
-        modcrop,
-        {
-            "at the bottom and at the right": from_the_start,
-            "not only the rows": lambda img, s: img[: len(img) // s * s],
-            "not only the columns": lambda img, s: img[:, : img.shape[1] // s * s],
-            "cut, don't shrink": lambda i, s: i[: len(i) // s, : i.shape[1] // s],
-            "every so many-th": lambda img, s: img[::s, ::s],
-            "keeps the middle": middle,
-            "round down": nearest,
-            "more was cut than necessary": lambda img, s: img[:-s, :-s],
-            "filled up to the next multiple": filled_up,
-            "must stay whole": lambda i, s: i[: -(len(i) % s), : -(i.shape[1] % s)],
-        },
-    ),
-}
+    "1.1": (psnr, {
+        "uncropped": lambda h, s, c: 10 * np.log10(255**2 / mse(h - s)),
+        "two-sides": lambda h, s, c: 10 * np.log10(255**2 / mse((h - s)[c:, c:])),
+        "rows-only": lambda h, s, c: 10 * np.log10(255**2 / mse((h - s)[c:-c])),
+        "peak-1": lambda h, s, c: psnr(h, s, c) - 20 * math.log10(255),
+        "brightest": lambda h, s, c: by_mean(mse, h.max())(h, s, c),
+        "half": by_mean(lambda error: 255 * np.sqrt(mse(error))),
+        "mean-first": by_mean(lambda error: error.mean() ** 2),
+        "result-digits": lambda h, s, c: round(psnr(h, s, c), 2),
+        "peak-root": by_mean(mse, 255**0.5),
+        "sum": by_mean(lambda error: sum(error.ravel() ** 2)),
+        "mse": lambda h, s, c: mse((h - s)[c:-c, c:-c]),
+        "twice": lambda h, s, c: 2 * psnr(h, s, c),
+        "upside-down": lambda h, s, c: -psnr(h, s, c),
+        "natural": by_mean(mse, log=np.log),
+        "absolute": by_mean(lambda error: np.abs(error).mean() ** 2),
+        "variance": by_mean(lambda error: error.var()),
+    }),
+    "1.2": (luma, {
+        "full-range": jpeg_luma, "hdtv": tv_luma,
+        "rgb2gray": lambda rgb: tv_luma(rgb, (0.2125, 0.7154, 0.0721)),
+        "white-271": lambda rgb: jpeg_luma(rgb) + 16,
+        "offset": lambda rgb: luma(rgb) - 16, "bgr": lambda bgr: luma(bgr[..., ::-1]),
+        "undivided": lambda rgb: luma(255 * rgb),
+        "mean": lambda rgb: rgb.sum(axis=2) / 3,
+        "digit": lambda rgb: 16 + mixed(rgb, 64.738) / 256,
+        "weights-256": lambda rgb: 16 + mixed(rgb) / 255,
+        "divided-256": lambda rgb: 16 + (luma(rgb) - 16) * 255 / 256,
+        "rounded": lambda rgb: luma(rgb).round(),
+        "cut-off": lambda rgb: luma(rgb).astype(np.uint8),
+    }),
+    "1.3": (other_hr, {
+        "first": lambda first, second, P: first.copy(),
+        "exchanged": lambda first, second, P: other_hr(second, first, P),
+        "kept-twice": lambda first, second, P: second + P @ first @ P.T,
+        "counted-twice": lambda f, s, P: f + (s - P @ s @ P.T),
+        "one-side": lambda f, s, P: s + P @ (f - s),
+        "detail-alone": lambda f, s, P: s - P @ s @ P.T, "part": unseen_twice,
+        "no-detail": lambda first, second, P: P @ (first @ P.T),
+    }),
+    "1.4": (6.02, {
+        "amplitude": 3.01, "std": 12.04, "sign": -6.02, "factor": 4.0, "ratio": 2,
+        "same": 0.0, "result-nearly": 6.065, "result-other": 8.0, "result-text": "6.02",
+    }),
+    "1.5": (modcrop, {
+        "top-left": from_the_start,
+        "rows-only": lambda img, s: img[: len(img) // s * s],
+        "columns-only": lambda img, s: img[:, : img.shape[1] // s * s],
+        "small": lambda i, s: i[: len(i) // s, : i.shape[1] // s],
+        "every-nth": lambda img, s: img[::s, ::s], "middle": middle,
+        "nearest": lambda img, s: modcrop(img, s, round),
+        "whole-scale": lambda img, s: img[:-s, :-s], "filled": filled_up,
+        "emptied": lambda i, s: i[: -(len(i) % s), : -(i.shape[1] % s)],
+    }),
+}  # fmt: skip

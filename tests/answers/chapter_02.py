@@ -12,10 +12,6 @@ def k(x, a=-0.5):
     return (a + 2) * x**3 - (a + 3) * x**2 + 1
 
 
-def clamped(j, n):
-    return min(max(j, 0), n - 1)
-
-
 def mirrored(j, n):
     while not 0 <= j < n:
         j = -1 - j if j < 0 else 2 * n - 1 - j
@@ -28,48 +24,19 @@ def mirrored_at_the_centre(j, n):
     return j
 
 
-def loops(n_in, n_out, where=mirrored, normal=True, stretch=None, a=-0.5):
-    if stretch is None:
-        stretch = n_out / n_in if n_out < n_in else 1
+def centre(i, ratio):
+    return (i + 0.5) * ratio - 0.5
+
+
+def loops(n_in, n_out, where=mirrored, normal=True, stretch=None, kernel=k, at=centre):
+    stretch = stretch or min(1, n_out / n_in)
     out = np.zeros((n_out, n_in))
     for i in range(n_out):
-        u = (i + 0.5) * n_in / n_out - 0.5
-        total = 0
         for j in range(-3 * n_in, 4 * n_in):
-            w = k(stretch * (u - j), a)
-            total += w
             if where(j, n_in) is not None:
-                out[i, where(j, n_in)] += w
-        if normal:
-            out[i] /= total
-    return out
-
-
-def shifted(n_in, n_out, half=0.0):
-    out = np.zeros((n_out, n_in))
-    for i in range(n_out):
-        u = (i + half) * n_in / n_out
-        for j in range(-2 * n_in, 3 * n_in):
-            out[i, mirrored(j, n_in)] += k((u - j) * n_out / n_in)
-    return out / out.sum(1)[:, None]
-
-
-def left_out(n_in, n_out):
-    out = np.array(
-        [
-            [k((i + 0.5) - (j + 0.5) * n_out / n_in) for j in range(n_in)]
-            for i in range(n_out)
-        ]
-    )
-    return out / out.sum(axis=1, keepdims=True)
-
-
-def by_the_other_end(n_in, n_out):
-    return loops(n_in, n_out, where=lambda j, n: j % n)
-
-
-def times_scale(n_in, n_out):
-    return loops(n_in, n_out, normal=False) * n_out / n_in
+                weight = kernel(stretch * (at(i, n_in / n_out) - j))
+                out[i, where(j, n_in)] += weight
+    return out / out.sum(axis=1, keepdims=True) if normal else out
 
 
 def overwritten(n_in, n_out):
@@ -87,10 +54,6 @@ def overwritten(n_in, n_out):
     return out
 
 
-def always_stretched(n_in, n_out):
-    return loops(n_in, n_out, stretch=n_out / n_in)
-
-
 def four_taps(n_in, n_out):
     """Weights of the wider kernel, for the usual four pixels."""
     R = np.zeros((n_out, n_in))
@@ -101,31 +64,9 @@ def four_taps(n_in, n_out):
     return R / R.sum(axis=1, keepdims=True)
 
 
-def upside_down(n_in, n_out):
-    R = np.zeros((n_out, n_in))
-    for i in range(n_out):
-        u = (i + 0.5) * n_out / n_in - 0.5
-        for j in range(-2 * n_in, 3 * n_in):
-            R[i, mirrored(j, n_in)] += k((u - j) * n_out / n_in)
-    return R / R.sum(axis=1, keepdims=True)
-
-
-def linear(n_in, n_out):
-    R = np.zeros((n_out, n_in))
-    for i in range(n_out):
-        for j in range(-2 * n_in, 3 * n_in):
-            distance = abs((i + 0.5) - (j + 0.5) * n_out / n_in)
-            R[i, mirrored(j, n_in)] += max(0, 1 - distance)
-    return R / R.sum(axis=1, keepdims=True)
-
-
 def only_shrinks(n_in, n_out):
     assert n_out < n_in
     return loops(n_in, n_out)
-
-
-def uint8(x):
-    return np.minimum(np.maximum(np.floor(x + 0.5), 0), 255).astype(np.uint8)
 
 
 def matlab_loops(img, R, C):
@@ -142,91 +83,60 @@ def matlab_loops(img, R, C):
     return out
 
 
-def even(img, R, C):
-    tall = (R @ img).round().clip(0, 255)
-    return (tall @ C.T).round().clip(0, 255)
+def half_up(x):
+    return np.floor(x + 0.5)
 
 
-def cut_off(img, R, C):
-    tall = (R @ img).clip(0, 255).astype(np.uint8)
-    return (tall @ C.T).clip(0, 255).astype(np.uint8)
+def limit(x):
+    return np.minimum(np.maximum(x, 0), 255)
 
 
-def wrapped(img, R, C):
-    tall = np.floor(R @ img + 0.5).astype(np.int64).astype(np.uint8)
-    return np.floor(tall @ C.T + 0.5).astype(np.int64).astype(np.uint8)
+def uint8(x):
+    return limit(half_up(x)).astype(np.uint8)
 
 
-def clipped_late(img, R, C):
-    tall = np.floor(R @ img + 0.5)
-    return np.floor(tall @ C.T + 0.5).clip(0, 255).astype(np.uint8)
+def each(first, last=None):
+    """An answer from what is done after each pass."""
+    return lambda img, R, C: (last or first)(first(R @ img) @ C.T)
 
 
-def never_clipped(img, R, C):
-    tall = np.floor(R @ img + 0.5)
-    return np.floor(tall @ C.T + 0.5).astype(int)
-
-
+THIRDS = (4 / 3, 1 / 3, 2 / 3, 5 / 3)
 ANSWERS = {
-    "2.1": (
-        (-0.074074, 0.777778, 0.333333, -0.037037),
-        {
-            "wrong order": (-1 / 27, 9 / 27, 21 / 27, -2 / 27),
-            "a = −0.75": [k(d, -0.75) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
-            "a = −1": [k(d, -1) for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)],
-            "the nearest pixel alone": (0, 1, 0, 0),
-            "only no. 2 and 3 of the 4": (-0.1, 0.7778, 0.3333, -0.01),
-            "none of the 4": (0.1, 0.4, 0.4, 0.1),
-            "linear interpolation": (0, 2 / 3, 1 / 3, 0),
-            "second line of the formula": tuple(
-                1.5 * d**3 - 2.5 * d**2 + 1 for d in (4 / 3, 1 / 3, 2 / 3, 5 / 3)
-            ),
-            "negative": (0.0741, 0.7778, 0.3333, 0.0370),
-            "27ths": (-2, 21, 9, -1),
-        },
-    ),
-    "2.2": (
-        loops,
-        {
-            "at i + ½, not i": shifted,
-            "subtract ½ again": lambda n, m: shifted(n, m, half=0.5),
-            "only the four nearest": four_taps,
-            "the wrong way": lambda n, m: loops(n, m, stretch=n / m),
-            "you have n_out / n_in": upside_down,
-            "this is linear": linear,
-            "no antialiasing": lambda n, m: loops(n, m, stretch=1),
-            "do not sum to one": lambda n, m: loops(n, m, normal=False),
-            "only nearly": times_scale,
-            "clamped": lambda n, m: loops(n, m, where=clamped),
-            "pixel −1 is pixel 0": lambda n, m: loops(
-                n, m, where=mirrored_at_the_centre
-            ),
-            "negative indices": by_the_other_end,
-            "left out": left_out,
-            "add them up": overwritten,
-            "MATLAB's is −0.5": lambda n, m: loops(n, m, a=-0.75),
-            "never above 1": always_stretched,
-            "to enlarge 6 pixels": only_shrinks,
-        },
-    ),
-    "2.3": (
-        matlab_loops,
-        {
-            "rounded once": lambda img, R, C: uint8(R @ img @ C.T),
-            "nothing is rounded": lambda img, R, C: R @ img @ C.T,
-            "is not rounded": lambda img, R, C: ((R @ img).clip(0, 255) @ C.T).clip(
-                0, 255
-            ),
-            "begins with the height": lambda img, R, C: uint8(R @ uint8(img @ C.T)),
-            "even neighbour": even,
-            "cut off": cut_off,
-            "wrap around": wrapped,
-            "first pass is clipped": lambda img, R, C: uint8(
-                (R @ img).clip(0, 255) @ C.T
-            ),
-            "only the first pass": lambda img, R, C: uint8(R @ img) @ C.T,
-            "after the first pass": clipped_late,
-            "rounded but not clipped": never_clipped,
-        },
-    ),
-}
+    "2.1": ((-0.074074, 0.777778, 0.333333, -0.037037), {
+        "reversed": (-1 / 27, 9 / 27, 21 / 27, -2 / 27),
+        "a-0.75": [k(d, -0.75) for d in THIRDS], "a-1": [k(d, -1) for d in THIRDS],
+        "nearest": (0, 1, 0, 0), "result-only-2-3": (-0.1, 0.7778, 0.3333, -0.01),
+        "result-none": (0.1, 0.4, 0.4, 0.1), "linear": (0, 2 / 3, 1 / 3, 0),
+        "near-branch": tuple(1.5 * d**3 - 2.5 * d**2 + 1 for d in THIRDS),
+        "sign": (0.0741, 0.7778, 0.3333, 0.0370), "sum": (-2, 21, 9, -1),
+    }),
+    "2.2": (loops, {
+        "centre": lambda n, m: loops(n, m, at=lambda i, ratio: i * ratio),
+        "half": lambda n, m: loops(n, m, at=lambda i, ratio: (i + 0.5) * ratio),
+        "four-taps": four_taps, "narrower": lambda n, m: loops(n, m, stretch=n / m),
+        "inverse": lambda n, m: loops(n, m, at=lambda i, ratio: centre(i, 1 / ratio)),
+        "linear": lambda n, m: loops(n, m, kernel=lambda x: max(0, 1 - abs(x))),
+        "antialias": lambda n, m: loops(n, m, stretch=1),
+        "sum": lambda n, m: loops(n, m, normal=False),
+        "nearly": lambda n, m: loops(n, m, normal=False) * m / n,
+        "clamp": lambda n, m: loops(n, m, where=lambda j, n: min(max(j, 0), n - 1)),
+        "reflect": lambda n, m: loops(n, m, where=mirrored_at_the_centre),
+        "wrap": lambda n, m: loops(n, m, where=lambda j, n: j % n),
+        "drop": lambda n, m: loops(n, m, where=lambda j, n: j if 0 <= j < n else None),
+        "overwritten": overwritten,
+        "a-0.75": lambda n, m: loops(n, m, kernel=lambda x: k(x, -0.75)),
+        "enlarging-narrower": lambda n, m: loops(n, m, stretch=m / n),
+        "enlarging-raised": only_shrinks,
+    }),
+    "2.3": (matlab_loops, {
+        "once": lambda img, R, C: uint8(R @ img @ C.T),
+        "unrounded": lambda img, R, C: R @ img @ C.T, "clipped-only": each(limit),
+        "width-first": lambda img, R, C: uint8(R @ uint8(img @ C.T)),
+        "even": each(lambda x: limit(x.round())),
+        "cut-off": each(lambda x: limit(x).astype(np.uint8)),
+        "wrapped": each(lambda x: half_up(x).astype(np.int64).astype(np.uint8)),
+        "first-unrounded": each(limit, uint8),
+        "first-only": lambda img, R, C: uint8(R @ img) @ C.T,
+        "first-unclipped": each(half_up, uint8), "unclipped": each(half_up),
+    }),
+}  # fmt: skip

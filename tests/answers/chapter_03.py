@@ -35,13 +35,19 @@ def grow_by(choose):
     return answer
 
 
-def grow_keeping(x, D, taken):
-    code = np.zeros(len(D))
-    code[taken] = np.linalg.pinv(D[taken].T) @ x
-    rest = x - code @ D
-    k = abs(D @ rest).argmax()
-    code[k] = D[k] @ rest
-    return code
+def grow_to(weights, first=False):
+    """With other weights; `first` : also for the atoms taken before."""
+
+    def answer(x, D, taken):
+        code = np.zeros(len(D))
+        code[taken] = np.linalg.pinv(D[taken].T) @ x
+        rest = x - code @ D
+        k = abs(D @ rest).argmax()
+        at = [*taken, k] if first else k
+        code[at] = weights(D[at], x, rest)
+        return code
+
+    return answer
 
 
 def grow_left(x, D, taken):
@@ -51,26 +57,8 @@ def grow_left(x, D, taken):
 
 
 def grow_only_new(x, D, taken):
-    rest = x - np.linalg.pinv(D[taken].T) @ x @ D[taken]
-    k = abs(D @ rest).argmax()
-    code = np.zeros(len(D))
-    code[k] = D[k] @ rest
-    return code
-
-
-def grow_on_rest(x, D, taken):
-    rest = x - np.linalg.pinv(D[taken].T) @ x @ D[taken]
-    chosen = [*taken, abs(D @ rest).argmax()]
-    code = np.zeros(len(D))
-    code[chosen] = np.linalg.pinv(D[chosen].T) @ rest
-    return code
-
-
-def grow_by_products(x, D, taken):
-    rest = x - np.linalg.pinv(D[taken].T) @ x @ D[taken]
-    code = np.zeros(len(D))
-    for k in [*taken, abs(D @ rest).argmax()]:
-        code[k] = D[k] @ x
+    code = grow_to(lambda atom, x, rest: atom @ rest)(x, D, taken)
+    code[taken] = 0
     return code
 
 
@@ -92,58 +80,19 @@ def step_loops(c, x, D, penalty, step):
     return out
 
 
-def step_uphill(c, x, D, penalty, step):
-    z = torch.from_numpy(c + step * (c @ D - x) @ D.T)
-    return F.softshrink(z, step * penalty)
+def ahead(c, x, D, step):
+    return c - step * (c @ D - x) @ D.T
 
 
-def step_by_penalty(c, x, D, penalty, step):
-    z = torch.from_numpy(c - step * (c @ D - x) @ D.T)
-    return F.softshrink(z, penalty)
-
-
-def step_relu(c, x, D, penalty, step):
-    z = c - step * (c @ D - x) @ D.T - step * penalty
-    z[z < 0] = 0
-    return z
-
-
-def step_hard(c, x, D, penalty, step):
-    z = c - step * (c @ D - x) @ D.T
-    z[abs(z) < step * penalty] = 0
-    return z
-
-
-def step_without_step(c, x, D, penalty, step):
-    z = torch.from_numpy(c - (c @ D - x) @ D.T)
-    return F.softshrink(z, step * penalty)
-
-
-def step_from_zero(c, x, D, penalty, step):
-    z = torch.from_numpy(c + step * D @ x)
-    return F.softshrink(z, step * penalty)
-
-
-def step_twice(c, x, D, penalty, step):
-    z = torch.from_numpy(c - 2 * step * (c @ D - x) @ D.T)
-    return F.softshrink(z, step * penalty)
-
-
-def step_first_cut(c, x, D, penalty, step):
-    slope = D @ (c @ D - x)
-    return F.softshrink(torch.from_numpy(c), step * penalty).numpy() - step * slope
+def soft(z, threshold):
+    return F.softshrink(torch.from_numpy(z), threshold).numpy()
 
 
 def step_past_zero(c, x, D, penalty, step):
-    z = c - step * (c @ D - x) @ D.T
+    z = ahead(c, x, D, step)
     z[z > 0] -= step * penalty
-    z[c - step * (c @ D - x) @ D.T < 0] += step * penalty
+    z[ahead(c, x, D, step) < 0] += step * penalty
     return z
-
-
-def step_as_slope(c, x, D, penalty, step):
-    slope = (c @ D - x) @ D.T + penalty * np.sign(c)
-    return c - step * slope
 
 
 def mod(X, C):
@@ -156,10 +105,14 @@ def mod(X, C):
     return D, C
 
 
-def mod_divided_twice(X, C):
-    D = np.linalg.pinv(C) @ X
-    length = np.linalg.norm(D, axis=1)
-    return D / length[:, None], C @ np.diag(1 / length)
+def mod_by(length, rescale=np.multiply):
+    """With another length of the atoms."""
+
+    def answer(X, C):
+        D = np.linalg.pinv(C) @ X
+        return (D.T / length(D)).T, rescale(C, length(D))
+
+    return answer
 
 
 def mod_columns(X, C):
@@ -175,20 +128,9 @@ def mod_product(X, C):
     return (D.T / length).T, C @ np.diag(length)
 
 
-def mod_squares(X, C):
-    D = np.linalg.pinv(C) @ X
-    squares = (D * D).sum(axis=1)
-    return (D.T / squares).T, C @ np.diag(squares)
-
-
 def mod_recoded(X, C):
     D, _ = mod(X, C)
     return D, X @ np.linalg.pinv(D)
-
-
-def mod_one_length(X, C):
-    D = np.linalg.pinv(C) @ X
-    return D / np.sqrt((D**2).sum()), C * np.sqrt((D**2).sum())
 
 
 def fold(patches, step, weigh=True):
@@ -219,83 +161,49 @@ def fold_by_most(patches, step):
 
 
 ANSWERS = {
-    "3.2": (
-        grow,
-        {
-            "absolute values": grow_by(lambda D, x, rest: (D @ rest).argmax()),
-            "not with the patch itself": grow_by(lambda D, x, r: abs(D @ x).argmax()),
-            "atoms taken are left out": grow_left,
-            "lost their weights": grow_only_new,
-            "those of what is left": grow_on_rest,
-            "the O in OMP": grow_keeping,
-            "correlations are not weights": grow_by_products,
-            "no atom was added": grow_not,
-        },
-    ),
-    "3.3": (
-        np.array([1.0, 2.0, 0.6]),
-        {
-            "wakes no atom": (2.0, 2.0, 0.6),
-            "of either sign": (1, 1, 0.6),
-            "also shrinks": (1, 2, 1.0),
-            "not by λ/2": (1, 2, 1 - 0.4 / 2),
-            "1 − 0.4": (1, 2, 0.4),
-            "is not negative": (1, -2, 0.6),
-            "only no. 2 and 3 of the 3": (1.6, 2, 0.6),
-            "in a tuple": (1, 2),
-        },
-    ),
-    "3.4": (
-        step_loops,
-        {
-            "uphill": step_uphill,
-            "penalty times the step": step_by_penalty,
-            "negative weights are cut off": step_relu,
-            "hard threshold": step_hard,
-            "the sign is lost": lambda *a: abs(step_loops(*a)),
-            "change their sign": step_past_zero,
-            "part of the slope": step_as_slope,
-            "threshold is missing": lambda c, x, D, penalty, step: step_loops(
-                c, x, D, 0, step
-            ),
-            "not scaled by the step": step_without_step,
-            "subtract x from c @ D": step_from_zero,
-            "has no factor 2": step_twice,
-            "yours comes first": lambda c, x, D, penalty, step: step_loops(
-                F.softshrink(torch.from_numpy(c), step * penalty).numpy(), x, D, 0, step
-            ),
-            "starts from the thresholded": step_first_cut,
-        },
-    ),
-    "3.5": (
-        mod,
-        {
-            "take up their lengths": lambda X, C: (mod(X, C)[0], C),
-            "the wrong way": mod_divided_twice,
-            "yours are exchanged": lambda X, C: (mod(X, C)[1], mod(X, C)[0]),
-            "root of the sum": mod_squares,
-            "found anew": mod_recoded,
-            "this gave 1": lambda X, C: mod(X, C)[0],
-            "not of unit length": lambda X, C: (np.linalg.pinv(C) @ X, C),
-            "the columns have been": mod_columns,
-            "not yet the solution": mod_product,
-            "divided by one number": mod_one_length,
-        },
-    ),
-    "3.6": (
-        fold,
-        {
-            "this is the sum": lambda p, step: fold(p, step, weigh=False),
-            "fewer patches overlap": fold_by_most,
-            "pixels in a patch": lambda p, step: (
-                fold(p, step, weigh=False) / p[0, 0].size
-            ),
-            "only the first one": lambda p, step: paste(p, step, lambda old, new: old),
-            "only the last one": lambda p, step: paste(p, step, lambda old, new: new),
-            "weighs the last one most": lambda p, step: paste(
-                p, step, lambda old, new: (old + new) / 2
-            ),
-            "transposed": lambda p, step: fold(p.transpose(0, 1, 3, 2).copy(), step),
-        },
-    ),
-}
+    "3.2": (grow, {
+        "signed": grow_by(lambda D, x, rest: (D @ rest).argmax()),
+        "of-patch": grow_by(lambda D, x, r: abs(D @ x).argmax()),
+        "others-of-patch": grow_left, "only-new": grow_only_new,
+        "of-rest": grow_to(lambda D, x, rest: np.linalg.pinv(D.T) @ rest, first=True),
+        "alone": grow_to(lambda atom, x, rest: atom @ rest),
+        "correlations": grow_to(lambda D, x, rest: D @ x, first=True), "same": grow_not,
+    }),
+    "3.3": (np.array([1.0, 2.0, 0.6]), {
+        "one-sided": (2.0, 2.0, 0.6), "two-sided": (1, 1, 0.6), "unshrunk": (1, 2, 1.0),
+        "half": (1, 2, 1 - 0.4 / 2), "by-penalty": (1, 2, 0.4),
+        "negative": (1, -2, 0.6), "result-only-2-3": (1.6, 2, 0.6),
+        "result-count": (1, 2),
+    }),
+    "3.4": (step_loops, {
+        "uphill": lambda c, x, D, p, s: soft(ahead(c, x, D, -s), s * p),
+        "unscaled-threshold": lambda c, x, D, p, s: soft(ahead(c, x, D, s), p),
+        "one-sided": lambda c, x, D, p, s: np.maximum(ahead(c, x, D, s) - s * p, 0),
+        "hard": lambda *a: ahead(*a[:3], a[4]) * (step_loops(*a) != 0),
+        "sign": lambda *a: abs(step_loops(*a)), "past-zero": step_past_zero,
+        "subgradient": lambda c, x, D, p, s: ahead(c, x, D, s) - s * p * np.sign(c),
+        "no-threshold": lambda c, x, D, p, s: step_loops(c, x, D, 0, s),
+        "unscaled-slope": lambda c, x, D, p, s: soft(ahead(c, x, D, 1), s * p),
+        "from-zero": lambda c, x, D, p, s: soft(c + s * D @ x, s * p),
+        "twice": lambda c, x, D, p, s: soft(ahead(c, x, D, 2 * s), s * p),
+        "threshold-first": lambda c, x, D, p, s: ahead(soft(c, s * p), x, D, s),
+        "start": lambda c, x, D, p, s: soft(c, s * p) - s * D @ (c @ D - x),
+    }),
+    "3.5": (mod, {
+        "unscaled": lambda X, C: (mod(X, C)[0], C),
+        "wrong-way": mod_by(lambda D: np.linalg.norm(D, axis=1), np.divide),
+        "exchanged": lambda X, C: (mod(X, C)[1], mod(X, C)[0]),
+        "squared": mod_by(lambda D: (D * D).sum(axis=1)), "recoded": mod_recoded,
+        "result-count": lambda X, C: mod(X, C)[0],
+        "long": lambda X, C: (np.linalg.pinv(C) @ X, C), "columns": mod_columns,
+        "product": mod_product, "whole": mod_by(lambda D: np.sqrt((D**2).sum())),
+    }),
+    "3.6": (fold, {
+        "sum": lambda p, step: fold(p, step, weigh=False), "most": fold_by_most,
+        "pixels": lambda p, step: fold(p, step, weigh=False) / p[0, 0].size,
+        "first": lambda p, step: paste(p, step, lambda old, new: old),
+        "last": lambda p, step: paste(p, step, lambda old, new: new),
+        "halved": lambda p, step: paste(p, step, lambda old, new: (old + new) / 2),
+        "transposed": lambda p, step: fold(p.transpose(0, 1, 3, 2).copy(), step),
+    }),
+}  # fmt: skip

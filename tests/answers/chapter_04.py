@@ -126,79 +126,47 @@ def nadaraya(x, X, Y, sigma, ridge):
 
 
 ANSWERS = {
-    "4.1": (
-        np.array([4 / 5, 1 / 5]),
-        {
-            "divide by their sum": (1 / 2, 1 / 8),
-            "rebuild x exactly": tuple(np.linalg.solve([[3, 4], [2, -1]], [2, 1])),
-            "other way round": (0.2, 0.8),
-            "a quarter of the weight": (1 - 1 / 3, 1 / 3),
-            "the nearer one alone": (1.0, 0.0),
-            "none of the 2": (0.6, 0.4),
-            "not equally far": (0.5, 0.5),
-        },
-    ),
-    "4.2": (
-        neighbours,
-        {
-            "must be negated.": lambda *a: neighbours(*a, flip=(0, 0)),
-            "patches must be negated": lambda *a: neighbours(*a, flip=(1, 0)),
-            "features must be negated": lambda *a: neighbours(*a, flip=(0, 1)),
-            "compare absolute values": by_sign,
-            "sort downwards": least,
-            "as a whole": magnitudes,
-            "its size changes nothing": by_product,
-            "this gave 1": lambda *a: neighbours(*a)[0],
-            "most alike comes first": upside_down,
-        },
-    ),
-    "4.3": (
-        projection,
-        {
-            "use the d×d form": projection_of_many,
-            "ridge is missing": lambda N, H, ridge: np.linalg.pinv(N) @ H,
-            "on the diagonal": ridge_everywhere,
-            "it is added": lambda N, H, ridge: projection(N, H, -ridge),
-            "number of samples": lambda N, H, r: projection(N, H, r * N.shape[0]),
-            "ridge is squared": lambda N, H, ridge: projection(N, H, ridge * ridge),
-            "1 + λ": lambda N, H, ridge: projection(N, H, ridge) * (1 + ridge),
-            "transposed": lambda N, H, ridge: projection(N, H, ridge).T,
-        },
-    ),
-    "4.4": (
-        anchored,
-        {
-            "absolute correlation": anchored_by(lambda a, x: a @ x),
-            "keeps its sign": anchored_by(
-                alike, lambda x, a, P: x @ P if a @ x > 0 else -x @ P
-            ),
-            "smallest distance": anchored_by(lambda a, x: -((a - x) ** 2).sum()),
-            "brought to length one": anchored_by(
-                alike, lambda x, a, P: x @ P / np.linalg.norm(x)
-            ),
-            "each has its own": same_anchor,
-            "applied to the anchor": anchored_by(alike, lambda x, a, P: a @ P),
-            "least alike": anchored_by(lambda a, x: -abs(a @ x)),
-            "mean over all anchors": mean_anchor,
-        },
-    ),
-    "4.5": (
-        kernel,
-        {
-            "ridge is missing": lambda x, X, Y, s, r: kernel(x, X, Y, s, 0.0),
-            "belongs on the diagonal": ridged,
-            "a minus is missing": lambda x, X, Y, s, r: kernel(
-                x, X, Y, s, r, -2 * s * s
-            ),
-            "1 in its middle": lambda x, X, Y, s, r: kernel(
-                x, X, Y, s, r, high=(2 * np.pi * s * s) ** -0.5
-            ),
-            "these are the coefficients": lambda *a: kernel(*a, last=False),
-            "the bump has 2σ²": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, s * s),
-            "σ is squared": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, 2 * s),
-            "not the distance": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, power=1),
-            "bumps overlap": weighed,
-            "not ridge regression": nadaraya,
-        },
-    ),
-}
+    "4.1": (np.array([4 / 5, 1 / 5]), {
+        "sum": (1 / 2, 1 / 8),
+        "exact": tuple(np.linalg.solve([[3, 4], [2, -1]], [2, 1])),
+        "exchanged": (0.2, 0.8), "half": (1 - 1 / 3, 1 / 3), "nearest": (1.0, 0.0),
+        "result-none": (0.6, 0.4), "equal": (0.5, 0.5),
+    }),
+    "4.2": (neighbours, {
+        "neither": lambda *a: neighbours(*a, flip=(0, 0)),
+        "features-only": lambda *a: neighbours(*a, flip=(1, 0)),
+        "patches-only": lambda *a: neighbours(*a, flip=(0, 1)), "signed": by_sign,
+        "least": least, "absolute": magnitudes, "weighed": by_product,
+        "result-count": lambda *a: neighbours(*a)[0], "reversed": upside_down,
+    }),
+    "4.3": (projection, {
+        "large-system": projection_of_many,
+        "no-ridge": lambda N, H, ridge: np.linalg.pinv(N) @ H,
+        "everywhere": ridge_everywhere,
+        "minus": lambda N, H, ridge: projection(N, H, -ridge),
+        "count": lambda N, H, r: projection(N, H, r * N.shape[0]),
+        "squared": lambda N, H, ridge: projection(N, H, ridge * ridge),
+        "factor": lambda N, H, ridge: projection(N, H, ridge) * (1 + ridge),
+        "transposed": lambda N, H, ridge: projection(N, H, ridge).T,
+    }),
+    "4.4": (anchored, {
+        "signed": anchored_by(lambda a, x: a @ x),
+        "turned": anchored_by(alike, lambda x, a, P: x @ P if a @ x > 0 else -x @ P),
+        "signed/2": anchored_by(lambda a, x: -((a - x) ** 2).sum()),
+        "unit": anchored_by(alike, lambda x, a, P: x @ P / np.linalg.norm(x)),
+        "one-for-all": same_anchor,
+        "of-anchor": anchored_by(alike, lambda x, a, P: a @ P),
+        "least": anchored_by(lambda a, x: -abs(a @ x)), "mean": mean_anchor,
+    }),
+    "4.5": (kernel, {
+        "no-ridge": lambda x, X, Y, s, r: kernel(x, X, Y, s, 0.0), "everywhere": ridged,
+        "grows": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, -2 * s * s),
+        "height": lambda x, X, Y, s, r: kernel(
+            x, X, Y, s, r, high=(2 * np.pi) ** -0.5 / s),
+        "coefficients": lambda *a: kernel(*a, last=False),
+        "halved-width": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, s * s),
+        "sigma": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, 2 * s),
+        "distance": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, power=1),
+        "weighed": weighed, "mean": nadaraya,
+    }),
+}  # fmt: skip

@@ -3,53 +3,34 @@ import torch
 from torch.nn import functional as F
 
 
-def cost(f, n, channels, height, width):
-    weights, work = 0, 0
-    maps = [channels, n[0], n[1], channels]
-    for k in range(3):
-        layer = maps[k] * maps[k + 1] * f[k] * f[k]
-        height -= f[k] - 1
-        width -= f[k] - 1
-        weights += layer
-        work += layer * height * width
-    return weights, work
+def cost_of(layer=lambda before, after, f: before * after * f * f, late=False):
+    """An answer from a layer's weights; `late` : counted at the size of its input."""
+
+    def cost(f, n, channels, height, width):
+        weights, work, maps = 0, 0, [channels, n[0], n[1], channels]
+        for k in range(3):
+            here = layer(maps[k], maps[k + 1], f[k])
+            weights += here
+            work += here * height * width if late else 0
+            height -= f[k] - 1
+            width -= f[k] - 1
+            work += 0 if late else here * height * width
+        return weights, work
+
+    return cost
+
+
+cost = cost_of()
 
 
 def cost_with_biases(f, n, channels, height, width):
-    return cost(f, n, channels, height, width)[0] + n[0] + n[1] + channels, cost(
-        f, n, channels, height, width
-    )[1]
+    weights, work = cost(f, n, channels, height, width)
+    return weights + n[0] + n[1] + channels, work
 
 
 def cost_at_full_size(f, n, channels, height, width):
     weights = cost(f, n, channels, height, width)[0]
     return weights, weights * height * width
-
-
-def cost_of_lines(f, n, channels, height, width):
-    weights, work = 0, 0
-    for size, layer in zip(f, (channels * n[0], n[0] * n[1], n[1] * channels)):
-        height, width = height - size + 1, width - size + 1
-        weights += layer * size
-        work += layer * size * height * width
-    return weights, work
-
-
-def cost_of_single_maps(f, n, channels, height, width):
-    weights, work = 0, 0
-    for size, filters in zip(f, (n[0], n[1], channels)):
-        height, width = height - size + 1, width - size + 1
-        weights += filters * size**2
-        work += filters * size**2 * height * width
-    return weights, work
-
-
-def cost_at_inputs(f, n, channels, height, width):
-    maps, work = [channels, n[0], n[1], channels], 0
-    for k in range(3):
-        work += maps[k] * maps[k + 1] * f[k] ** 2 * height * width
-        height, width = height - f[k] + 1, width - f[k] + 1
-    return cost(f, n, channels, height, width)[0], work
 
 
 def conv_same(maps, weight, bias):
@@ -148,65 +129,36 @@ def load_reshape(stored):
 
 
 ANSWERS = {
-    "5.1": (
-        (11360, 17),
-        {
-            "its width less one": (11360, 11 + 1 + 7),
-            "looks no farther": (11360, 16),
-            "share a pixel": (11360, 11 + 7),
-            "to one side": (11360, 8),
-            "only no. 2 of the 2": (8192, 17),
-            "none of the 2": (17, 11360),
-            "without the biases": (11457, 17),
-            "numbers of 9-1-5": (8032, 13),
-            "has 64 input maps": (64 * 121 + 32 * 1 + 1 * 49, 17),
-        },
-    ),
-    "5.2": (
-        cost,
-        {
-            "weights come first": lambda *a: cost(*a)[::-1],
-            "biases are counted": cost_with_biases,
-            "smaller by f − 1": cost_at_full_size,
-            "f² weights per input map": cost_of_lines,
-            "n_in · n_out": cost_of_single_maps,
-            "shrink first": lambda f, n, c, h, w: (
-                cost(f, n, c, h, w)[0],
-                cost_at_inputs(f, n, c, h, w)[1],
-            ),
-        },
-    ),
-    "5.3": (
-        conv_same,
-        {
-            "bias is missing": lambda m, w, b: conv_loops(m, w, 0 * b),
-            "flipped": lambda m, w, b: conv_loops(m, np.flip(w, (2, 3)), b),
-            "transposed": lambda m, w, b: conv_loops(m, w.transpose(0, 1, 3, 2), b),
-            "with zeros": conv_zeros,
-            "mirror": lambda m, w, b: conv_loops(m, w, b, "reflect"),
-            "first input map": conv_first_map,
-            "smaller than the input": conv_valid,
-        },
-    ),
-    "5.4": (
-        collapse,
-        {
-            "upside down": lambda a, b: collapse(a, b).flip(0, 1),
-            "offsets add up": collapse_one_flipped,
-            "only the first map": lambda a, b: collapse_loops(a, b, maps=1),
-            "mean over the maps": lambda a, b: collapse_loops(a, b) / a.shape[0],
-            "maps are mixed": lambda a, b: collapse_loops(
-                a.sum(0)[None], b.sum(0)[None]
-            ),
-        },
-    ),
-    "5.5": (
-        load,
-        {
-            "each filter is transposed": load_rows,
-            "reshape alone": load_reshape,
-            "upside down": lambda s: load(s)[..., ::-1, ::-1],
-            "Conv2d wants": lambda s: load(s).transpose(1, 0, 2, 3),
-        },
-    ),
-}
+    "5.1": ((11360, 17), {
+        "widths": (11360, 11 + 1 + 7), "deeper": (11360, 16), "shared": (11360, 11 + 7),
+        "one-side": (11360, 8), "result-only-2": (8192, 17), "result-none": (17, 11360),
+        "biases": (11457, 17), "9-1-5": (8032, 13),
+        "one-map": (64 * 121 + 32 * 1 + 1 * 49, 17),
+    }),
+    "5.2": (cost, {
+        "exchanged": lambda *a: cost(*a)[::-1], "biases": cost_with_biases,
+        "padded": cost_at_full_size,
+        "squares": cost_of(lambda before, after, f: before * after * f),
+        "one-map": cost_of(lambda before, after, f: after * f * f),
+        "input-size": cost_of(late=True),
+    }),
+    "5.3": (conv_same, {
+        "no-bias": lambda m, w, b: conv_loops(m, w, 0 * b),
+        "flipped": lambda m, w, b: conv_loops(m, np.flip(w, (2, 3)), b),
+        "transposed": lambda m, w, b: conv_loops(m, w.transpose(0, 1, 3, 2), b),
+        "zeros": conv_zeros, "mirror": lambda m, w, b: conv_loops(m, w, b, "reflect"),
+        "first-map": conv_first_map, "valid": conv_valid,
+    }),
+    "5.4": (collapse, {
+        "flipped": lambda a, b: collapse(a, b).flip(0, 1),
+        "one-flipped": collapse_one_flipped,
+        "first-map": lambda a, b: collapse_loops(a, b, maps=1),
+        "mean": lambda a, b: collapse_loops(a, b) / a.shape[0],
+        "mixed": lambda a, b: collapse_loops(a.sum(0)[None], b.sum(0)[None]),
+    }),
+    "5.5": (load, {
+        "transposed": load_rows, "reshaped": load_reshape,
+        "flipped": lambda s: load(s)[..., ::-1, ::-1],
+        "exchanged": lambda s: load(s).transpose(1, 0, 2, 3),
+    }),
+}  # fmt: skip

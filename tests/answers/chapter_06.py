@@ -23,34 +23,18 @@ def cut(lr_wide, hr, size, stride, border):
     return torch.tensor(np.stack(inputs)), torch.tensor(np.stack(labels))
 
 
-def cut_short(lr_wide, hr, size, stride, border):
-    inputs, labels = [], []
-    for i in range(0, hr.shape[0] - size, stride):
-        for j in range(0, hr.shape[1] - size, stride):
-            inputs.append(lr_wide[i : i + size, j : j + size])
-            labels.append(
-                hr[i : i + size, j : j + size][border:-border, border:-border]
-            )
-    return np.array(inputs), np.array(labels)
+def cut_by(end=1, label=lambda window, border: window):
+    """With another end of the rows and columns, and another part of a window."""
 
+    def answer(lr_wide, hr, size, stride, border):
+        inputs, labels = [], []
+        for i in range(0, hr.shape[0] - size + end, stride):
+            for j in range(0, hr.shape[1] - size + end, stride):
+                inputs.append(lr_wide[i : i + size, j : j + size])
+                labels.append(label(hr[i : i + size, j : j + size], border))
+        return np.array(inputs), np.array(labels)
 
-def cut_shifted(lr_wide, hr, size, stride, border):
-    answer = size - 2 * border
-    inputs, _ = cut(lr_wide, hr, size, stride, border)
-    labels = []
-    for i in range(0, hr.shape[0] - size + 1, stride):
-        for j in range(0, hr.shape[1] - size + 1, stride):
-            labels.append(hr[i : i + answer, j : j + answer])
-    return inputs.numpy(), np.array(labels)
-
-
-def cut_large(lr_wide, hr, size, stride, border):
-    inputs, labels = [], []
-    for i in range(0, hr.shape[0] - size + 1, stride):
-        for j in range(0, hr.shape[1] - size + 1, stride):
-            inputs.append(lr_wide[i : i + size, j : j + size])
-            labels.append(hr[i : i + size, j : j + size])
-    return np.array(inputs), np.array(labels)
+    return answer
 
 
 def cut_columns(lr_wide, hr, size, stride, border):
@@ -120,64 +104,37 @@ def only_errors(errors, share):
 
 
 ANSWERS = {
-    "6.1": (
-        psnr_of,
-        {
-            "half in front": lambda loss, s, c: -10 * math.log10(loss / (s * s * c)),
-            "divide by its": lambda loss, s, c: -10 * math.log10(2 * loss),
-            "each of its channels": lambda loss, s, c: psnr_of(loss, s, 1),
-            "peak is 1": lambda loss, s, c: psnr_of(loss, s, c) + 20 * math.log10(255),
-            "belongs to its root": lambda loss, s, c: 2 * psnr_of(loss, s, c),
-            "sign": lambda loss, s, c: 10 * math.log10(2 * loss / (s * s * c)),
-        },
-    ),
-    "6.2": (
-        cut,
-        {
-            "very last row": cut_short,
-            "middle of the window": cut_shifted,
-            "cut from the input": lambda y, x, s, t, b: cut(y, y, s, t, b),
-            "as large as the inputs": cut_large,
-            "stride is not used": lambda y, x, s, t, b: cut(y, x, s, 1, b),
-            "columns first": cut_columns,
-        },
-    ),
-    "6.3": (
-        by_torch,
-        {
-            "without momentum": plain,
-            "uphill": lambda w, g, s, m: by_torch(w, g, s, m, maximize=True),
-            "1 − momentum": damped,
-            "old velocity": stale,
-            "Nesterov": lambda w, g, s, m: by_torch(w, g, s, m, nesterov=True),
-        },
-    ),
-    "6.4": (
-        important,
-        {
-            "don't multiply": lambda e, s: (
-                probabilities(e, s),
-                len(e) * probabilities(e, s),
-            ),
-            "lack N": lambda e, s: (probabilities(e, s), 1 / probabilities(e, s)),
-            "not to sum to one": normalised,
-            "without weights": lambda e, s: (probabilities(e, s), np.ones(len(e))),
-            "even part is missing": only_errors,
-            "share belongs to the errors": lambda e, s: important(e, 1 - s),
-            "divided among all": lambda e, s: (
-                s * e / e.sum() + 1 - s,
-                1 / len(e) / (s * e / e.sum() + 1 - s),
-            ),
-        },
-    ),
-    "6.5": (
-        (12 / (6 + 6 / 4), 12 / 6),
-        {
-            "still take a quarter": (2, 2),
-            "only the products": (4, math.inf),
-            "all else still": (1.6, math.inf),
-            "old over the new": (7.5 / 12, 0.5),
-            "share of time saved": (4.5 / 12, 0.5),
-        },
-    ),
-}
+    "6.1": (psnr_of, {
+        "half": lambda loss, s, c: -10 * math.log10(loss / (s * s * c)),
+        "sum": lambda loss, s, c: -10 * math.log10(2 * loss),
+        "channels": lambda loss, s, c: psnr_of(loss, s, 1),
+        "peak": lambda loss, s, c: psnr_of(loss, s, c) + 20 * math.log10(255),
+        "factor": lambda loss, s, c: 2 * psnr_of(loss, s, c),
+        "sign": lambda loss, s, c: 10 * math.log10(2 * loss / (s * s * c)),
+    }),
+    "6.2": (cut, {
+        "last": cut_by(end=0, label=lambda window, b: window[b:-b, b:-b]),
+        "top-left": cut_by(label=lambda window, b: window[: -2 * b, : -2 * b]),
+        "of-input": lambda y, x, s, t, b: cut(y, y, s, t, b), "full": cut_by(),
+        "stride": lambda y, x, s, t, b: cut(y, x, s, 1, b), "columns": cut_columns,
+    }),
+    "6.3": (by_torch, {
+        "plain": plain,
+        "uphill": lambda w, g, s, m: by_torch(w, g, s, m, maximize=True),
+        "damped": damped, "stale": stale,
+        "nesterov": lambda w, g, s, m: by_torch(w, g, s, m, nesterov=True),
+    }),
+    "6.4": (important, {
+        "multiplied": lambda e, s: (probabilities(e, s), len(e) * probabilities(e, s)),
+        "no-n": lambda e, s: (probabilities(e, s), 1 / probabilities(e, s)),
+        "normalised": normalised,
+        "unweighted": lambda e, s: (probabilities(e, s), np.ones(len(e))),
+        "errors-only": only_errors, "swapped": lambda e, s: important(e, 1 - s),
+        "even-part": lambda e, s: (
+            p := s * e / sum(e) + 1 - s, 1 / len(e) / p),
+    }),
+    "6.5": ((12 / (6 + 6 / 4), 12 / 6), {
+        "products": (2, 2), "whole": (4, math.inf), "rest": (1.6, math.inf),
+        "inverse": (7.5 / 12, 0.5), "saved": (4.5 / 12, 0.5),
+    }),
+}  # fmt: skip

@@ -80,38 +80,21 @@ def two_ends(seconds, psnr_db):
 
 
 ANSWERS = {
-    "7.2": (
-        pooled,
-        {
-            "mean of the PSNRs": lambda db, pixels: statistics.mean(db),
-            "squared errors that add up": lambda db, n: np.average(db, weights=n),
-            "counts the same": mean_of_errors,
-            "peak is missing": without_peak,
-            "roots don't": mean_of_roots,
-        },
-    ),
-    "7.3": (
-        gain,
-        {
-            "unrelated samples": unpaired,
-            "smaller by √N": lambda a, b: (np.mean(a - b), statistics.stdev(a - b)),
-            "N − 1": lambda a, b: (np.mean(a - b), np.std(a - b) / len(a) ** 0.5),
-            "sign is wrong": lambda a, b: gain(b, a),
-            "divides twice": lambda a, b: (
-                gain(a, b)[0],
-                statistics.stdev(a - b) / len(a),
-            ),
-        },
-    ),
-    "7.4": (
-        front,
-        {
-            "leave out": lambda s, db: ~front(s, db),
-            "next faster": against_the_next,
-            "that nothing beats": two_ends,
-            "slower methods": against_slower,
-            "not in one of them": out_when_beaten_in_one,
-            "fixed limit": lambda s, db: (s < np.median(s)) & (db > np.median(db)),
-        },
-    ),
-}
+    "7.2": (pooled, {
+        "mean": lambda db, pixels: statistics.mean(db),
+        "weighed": lambda db, n: np.average(db, weights=n), "unweighed": mean_of_errors,
+        "peak": without_peak, "roots": mean_of_roots,
+    }),
+    "7.3": (gain, {
+        "unpaired": unpaired,
+        "deviation": lambda a, b: (np.mean(a - b), statistics.stdev(a - b)),
+        "ddof": lambda a, b: (np.mean(a - b), np.std(a - b) / len(a) ** 0.5),
+        "sign": lambda a, b: gain(b, a),
+        "twice": lambda a, b: (gain(a, b)[0], statistics.stdev(a - b) / len(a)),
+    }),
+    "7.4": (front, {
+        "beaten": lambda s, db: ~front(s, db), "neighbour": against_the_next,
+        "ends": two_ends, "slower": against_slower, "either": out_when_beaten_in_one,
+        "limit": lambda s, db: (s < np.median(s)) & (db > np.median(db)),
+    }),
+}  # fmt: skip

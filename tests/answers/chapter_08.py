@@ -43,10 +43,6 @@ def cosines(a, b):
     return out
 
 
-def overlapping(w, templates):
-    return (cosines(w, templates) ** 2).sum(axis=1)
-
-
 def without(weight, bias, levels, keep):
     new = bias.copy()
     for k in range(len(keep)):
@@ -80,103 +76,53 @@ def greedy(a, b):
     return total / len(a)
 
 
-def path(window, w1, b1, w2, b2):
+def path(window, w1, b1, w2, b2, gate=lambda answer, bias: answer + bias > 0):
     parts, rest = np.zeros(window.shape), b2
     for k in range(len(w1)):
-        if (w1[k] * window).sum() + b1[k] > 0:
-            parts += w2[k] * w1[k] * window
-            rest += w2[k] * b1[k]
-    return parts, rest
-
-
-def path_gated(window, w1, b1, w2, b2, gate):
-    parts, rest = np.zeros(window.shape), b2
-    for k in range(len(w1)):
-        if gate((w1[k] * window).sum()):
+        if gate((w1[k] * window).sum(), b1[k]):
             parts += w2[k] * w1[k] * window
             rest += w2[k] * b1[k]
     return parts, rest
 
 
 ANSWERS = {
-    "8.1": (
-        loudness,
-        {
-            "take the root": variance,
-            "leaves the pictures out": lambda w, C: np.sqrt((w**2).sum(axis=(1, 2))),
-            "own variance only": by_pixels,
-            "length of C·w": times_covariance,
-            "length one": lambda w, C: loudness(w, C) / np.sqrt((w**2).sum((1, 2))),
-        },
-    ),
-    "8.2": (
-        share,
-        {
-            "not orthogonal": overlapping,
-            "neither of length one": lambda w, t: [
-                sum((v * each).sum() ** 2 for each in t) / (v**2).sum() for v in w
-            ],
-            "not the share": lambda w, t: np.array(share(w, t)) * (w**2).sum((1, 2)),
-            "its square": lambda w, t: np.sqrt(share(w, t)),
-            "single template": lambda w, t: (cosines(w, t) ** 2).max(axis=1),
-            "does not hold": lambda w, t: [1 - s for s in share(w, t)],
-        },
-    ),
-    "8.3": (
-        without,
-        {
-            "take over what": lambda w, b, v, keep: (w[:, keep], b),
-            "mixed up": lambda w, b, v, keep: without(w, b, v, np.logical_not(keep)),
-            "sign is wrong": lambda w, b, v, keep: (
-                w[:, keep],
-                2 * b - without(w, b, v, keep)[1],
-            ),
-            "speak for themselves": lambda w, b, v, keep: (w[:, keep], w @ v + b),
-            "not those that stay": lambda w, b, v, keep: (
-                w[:, keep],
-                b + sum(w[:, k] * v[k] for k in range(len(v)) if keep[k]),
-            ),
-            "multiplied by its weights": lambda w, b, v, keep: (
-                w[:, keep],
-                b + sum(v[k] for k in range(len(v)) if not keep[k]),
-            ),
-            "level of each map": lambda w, b, v, keep: without(
-                w, b, np.ones(len(v)), keep
-            ),
-        },
-    ),
-    "8.4": (
-        matched,
-        {
-            "sign still counts": with_sign,
-            "only then made positive": sign_later,
-            "used twice": lambda a, b: np.mean([max(abs(r)) for r in cosines(a, b)]),
-            "the best that is left": greedy,
-            "not their mean": lambda a, b: len(a) * matched(a, b),
-            "place by place": lambda a, b: np.abs(np.diag(cosines(a, b))).mean(),
-        },
-    ),
-    "8.5": (
-        path,
-        {
-            "no ReLU is closed": lambda *a: path_gated(*a, lambda answer: True),
-            "looks at w·x": lambda *a: path_gated(*a, lambda answer: answer > 0),
-            "all count the same": lambda x, w1, b1, w2, b2: path(
-                x, w1, b1, np.ones(len(w2)), b2
-            ),
-            "closed filter's bias": lambda x, w1, b1, w2, b2: (
-                path(x, w1, b1, w2, b2)[0],
-                w2 @ b1 + b2,
-            ),
-            "output's own bias": lambda x, w1, b1, w2, b2: path(x, w1, b1, w2, 0.0),
-            "those of open filters": lambda x, w1, b1, w2, b2: (
-                path(x, w1, b1, w2, b2)[0],
-                b2,
-            ),
-            "multiply it by the pixels": lambda x, *layers: (
-                path(x, *layers)[0] / x,
-                path(x, *layers)[1],
-            ),
-        },
-    ),
-}
+    "8.1": (loudness, {
+        "squared": variance,
+        "weights-only": lambda w, C: np.sqrt((w**2).sum(axis=(1, 2))),
+        "own-variance": by_pixels, "whole-c": times_covariance,
+        "unit": lambda w, C: loudness(w, C) / np.sqrt((w**2).sum((1, 2))),
+    }),
+    "8.2": (share, {
+        "overlapping": lambda w, t: (cosines(w, t) ** 2).sum(axis=1),
+        "unscaled": lambda w, t: cosines(w, t) ** 2 @ (t**2).sum((1, 2)),
+        "energy": lambda w, t: np.array(share(w, t)) * (w**2).sum((1, 2)),
+        "root": lambda w, t: np.sqrt(share(w, t)),
+        "single": lambda w, t: (cosines(w, t) ** 2).max(axis=1),
+        "rest": lambda w, t: [1 - s for s in share(w, t)],
+    }),
+    "8.3": (without, {
+        "biases": lambda w, b, v, keep: (w[:, keep], b),
+        "keep": lambda w, b, v, keep: without(w, b, v, np.logical_not(keep)),
+        "sign": lambda w, b, v, keep: (w[:, keep], 2 * b - without(w, b, v, keep)[1]),
+        "all-maps": lambda w, b, v, keep: (w[:, keep], w @ v + b),
+        "stay": lambda w, b, v, keep: (w[:, keep], b + w @ np.where(keep, v, 0)),
+        "weights": lambda w, b, v, keep: (w[:, keep], b + v[~keep].sum()),
+        "levels": lambda w, b, v, keep: without(w, b, np.ones(len(v)), keep),
+    }),
+    "8.4": (matched, {
+        "signed": with_sign, "late-sign": sign_later,
+        "twice": lambda a, b: np.mean([max(abs(r)) for r in cosines(a, b)]),
+        "greedy": greedy, "sum": lambda a, b: len(a) * matched(a, b),
+        "in-place-order": lambda a, b: np.abs(np.diag(cosines(a, b))).mean(),
+    }),
+    "8.5": (path, {
+        "open": lambda *a: path(*a, lambda answer, bias: True),
+        "window-only": lambda *a: path(*a, lambda answer, bias: answer > 0),
+        "equal": lambda x, w1, b1, w2, b2: path(x, w1, b1, np.ones(len(w2)), b2),
+        "closed-biases": lambda x, w1, b1, w2, b2: (
+            path(x, w1, b1, w2, b2)[0], w2 @ b1 + b2),
+        "last-bias": lambda x, w1, b1, w2, b2: path(x, w1, b1, w2, 0.0),
+        "first-biases": lambda x, w1, b1, w2, b2: (path(x, w1, b1, w2, b2)[0], b2),
+        "filter": lambda x, *layers: (path(x, *layers)[0] / x, path(x, *layers)[1]),
+    }),
+}  # fmt: skip

@@ -48,38 +48,23 @@ def sums(dictionary, f):
 
 
 ANSWERS = {
-    "9.1": (
-        step_with(soft),
-        {
-            "two ReLUs": step_with(lambda z, t: relu(z - t)),
-            "you added": step_with(lambda z, t: relu(z - t) + relu(-z - t)),
-            "hard threshold": step_with(lambda z, t: z if abs(z) > t else 0),
-            "multiplied by the step": step_with(soft, scaled=False),
-            "uphill": step_with(soft, sign=1),
-            "step length is missing": step_with(soft, by_step=False),
-            "contrast": step_with(soft, by_contrast=False),
-        },
-    ),
-    "9.2": (
-        turned,
-        {
-            "turned by 180°": as_they_are,
-            "mean is missing": sums,
-            "not f": lambda d, f: sums(d, f) / f,
-            "transposed": lambda d, f: (
-                np.stack([a.reshape(f, f).T for a in d])[None] / f**2
-            ),
-            "one axis only": lambda d, f: as_they_are(d, f)[:, :, :, ::-1],
-            "(1, n, f, f)": lambda d, f: turned(d, f)[0][:, None],
-        },
-    ),
-    "9.6": (
-        [154, 17],
-        {
-            "round down": (155, 18),
-            "192·r": (191, 63),
-            "25 weights": (27, 0),
-            "other way round": (17, 154),
-        },
-    ),
-}
+    "9.1": (step_with(soft), {
+        "one-sided": step_with(lambda z, t: relu(z - t)),
+        "added": step_with(lambda z, t: relu(z - t) + relu(-z - t)),
+        "hard": step_with(lambda z, t: z if abs(z) > t else 0),
+        "unscaled-threshold": step_with(soft, scaled=False),
+        "uphill": step_with(soft, sign=1),
+        "unscaled-slope": step_with(soft, by_step=False),
+        "contrast": step_with(soft, by_contrast=False),
+    }),
+    "9.2": (turned, {
+        "unturned": as_they_are, "sum": sums, "f": lambda d, f: sums(d, f) / f,
+        "transposed": lambda d, f: as_they_are(d, f).swapaxes(2, 3),
+        "one-axis": lambda d, f: as_they_are(d, f)[:, :, :, ::-1],
+        "shape": lambda d, f: turned(d, f)[0][:, None],
+    }),
+    "9.6": ([154, 17], {
+        "rounded-up": (155, 18), "pointwise": (191, 63), "filter-1": (27, 0),
+        "exchanged": (17, 154),
+    }),
+}  # fmt: skip

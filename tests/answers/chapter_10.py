@@ -35,33 +35,18 @@ def counted(power=2, biases=False, last=True, grow=1, start=1, over_all=True):
 
 
 ANSWERS = {
-    "10.1": (
-        paired,
-        {
-            "b minus a": lambda a, b: paired(b, a),
-            "standard deviation; the mean": lambda a, b: paired(a, b, divide=False),
-            "not by n": lambda a, b: paired(a, b, root=False),
-            "ddof=1": lambda a, b: paired(a, b, less=0),
-            "pairs": unpaired,
-        },
-    ),
-    "10.2": (
-        counted(),
-        {
-            "biases": counted(biases=True),
-            "f² weights": counted(power=1),
-            "not f": counted(grow=0, start=0),
-            "own pixel": counted(start=0),
-            "last layer": counted(last=False),
-            "all maps": counted(over_all=False),
-        },
-    ),
-    "10.3": (
-        8,
-        {
-            "second mean": 4,
-            "once its error": 2,
-            "both variants together": 16,
-        },
-    ),
-}
+    "10.1": (paired, {
+        "sign": lambda a, b: paired(b, a),
+        "deviation": lambda a, b: paired(a, b, divide=False),
+        "by-n": lambda a, b: paired(a, b, root=False),
+        "ddof": lambda a, b: paired(a, b, less=0), "unpaired": unpaired,
+    }),
+    "10.2": (counted(), {
+        "biases": counted(biases=True), "squares": counted(power=1),
+        "widths": counted(grow=0, start=0), "own-pixel": counted(start=0),
+        "last-layer": counted(last=False), "one-map": counted(over_all=False),
+    }),
+    "10.3": (8, {
+        "one-mean": 4, "once": 2, "both": 16,
+    }),
+}  # fmt: skip

@@ -38,35 +38,22 @@ def plan(above=True, clamp_top=True, clamp_end=True, clamp_kept=True, throw="rea
 
 
 ANSWERS = {
-    "11.1": (
-        margin,
-        {
-            "bicubic interpolation reaches": lambda f, s: margin(f, s) - 2,
-            "round up": lambda f, s: int(halves(f) / s) + 2,
-            "left over": lambda f, s: halves(f) // s + 3,
-            "half its width": lambda f, s: math.ceil(sum(x - 1 for x in f) / s) + 2,
-            "divide by the scale": lambda f, s: halves(f) + 2,
-            "widest filter": lambda f, s: math.ceil((max(f) - 1) / 2 / s) + 2,
-        },
-    ),
-    "11.2": (
-        plan(),
-        {
-            "and keeps them": plan(clamp_end=False, clamp_kept=False),
-            "its margin ends": plan(clamp_end=False),
-            "negative row": plan(clamp_top=False),
-            "none is thrown away": plan(throw="always"),
-            "fewer rows to keep": plan(clamp_kept=False),
-            "a band of their own": lambda h, r, m: plan()(h, r, m)[:-1],
-            "above it too": plan(above=False),
-        },
-    ),
-    "11.4": (
-        1.74,
-        {
-            "short side": 1.64,
-            "an inch": 4.42,
-            "other way round": 0.5747,
-        },
-    ),
-}
+    "11.1": (margin, {
+        "bicubic": lambda f, s: margin(f, s) - 2,
+        "down": lambda f, s: int(halves(f) / s) + 2,
+        "always-up": lambda f, s: halves(f) // s + 3,
+        "width": lambda f, s: math.ceil(sum(x - 1 for x in f) / s) + 2,
+        "scale": lambda f, s: halves(f) + 2,
+        "widest": lambda f, s: math.ceil((max(f) - 1) / 2 / s) + 2,
+    }),
+    "11.2": (plan(), {
+        "kept-beyond": plan(clamp_end=False, clamp_kept=False),
+        "beyond": plan(clamp_end=False), "negative": plan(clamp_top=False),
+        "thrown": plan(throw="always"), "equal": plan(clamp_kept=False),
+        "left-out": lambda h, r, m: plan()(h, r, m)[:-1],
+        "below-only": plan(above=False),
+    }),
+    "11.4": (1.74, {
+        "short-side": 1.64, "inch": 4.42, "inverse": 0.5747,
+    }),
+}  # fmt: skip

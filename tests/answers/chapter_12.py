@@ -66,38 +66,22 @@ def inside_only(features, stamp, r):
 
 
 ANSWERS = {
-    "12.1": (
-        right_maps,
-        {
-            "by columns": gathered(by_columns),
-            "cut into": gathered(in_parts),
-            "reverse order": lambda x, r: torch.flip(right_maps(x, r), [1]),
-            "transposed": lambda x, r: right_maps(x, r).permute(0, 1, 3, 2),
-            "means of blocks": lambda x, r: torch.cat(
-                [F.avg_pool2d(x, r)] * r**2, dim=1
-            ),
-            "second axis": lambda x, r: right_maps(x, r).permute(0, 2, 3, 1),
-        },
-    ),
-    "12.2": (
-        stamps(),
-        {
-            "turned by 180°, as conv2d": stamps(lambda s: torch.rot90(s, 2)),
-            "one too many": stamps(zeros=0),
-            "after the last pixel": stamps(after=1),
-            "without padding": inside_only,
-            "transposed": stamps(lambda s: s.T),
-            "one axis only": stamps(lambda s: torch.flip(s, [0])),
-        },
-    ),
-    "12.3": (
-        [3116, 779],
-        {
-            "not s": (6232, 3116),
-            "for a large one it is shared": (12_464, 12_464),
-            "that is x3": (12_464 / 9, 12_464 / 9),
-            "divide": (49_856, 199_424),
-            "other way round": (779, 3116),
-        },
-    ),
-}
+    "12.1": (right_maps, {
+        "columns": gathered(by_columns), "blocks": gathered(in_parts),
+        "reversed": lambda x, r: torch.flip(right_maps(x, r), [1]),
+        "transposed": lambda x, r: right_maps(x, r).permute(0, 1, 3, 2),
+        "means": lambda x, r: torch.cat([F.avg_pool2d(x, r)] * r ** 2, dim=1),
+        "axis": lambda x, r: right_maps(x, r).permute(0, 2, 3, 1),
+    }),
+    "12.2": (stamps(), {
+        "turned": stamps(lambda s: torch.rot90(s, 2)), "zeros": stamps(zeros=0),
+        "trailing": stamps(after=1), "valid": inside_only,
+        "transposed": stamps(lambda s: s.T),
+        "one-axis": stamps(lambda s: torch.flip(s, [0])),
+    }),
+    "12.3": ([3116, 779], {
+        "factor": (6232, 3116), "unshared": (12_464, 12_464),
+        "x3": (12_464 / 9, 12_464 / 9), "times": (49_856, 199_424),
+        "exchanged": (779, 3116),
+    }),
+}  # fmt: skip
