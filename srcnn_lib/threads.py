@@ -37,13 +37,13 @@ class Threads:
                 self._note(count, self.clock() - began)
 
     def _begin_trial(self) -> None:
-        self.plan = [] if self.fixed else [1, self.all] * (STEPS + 1)
+        self.plan = [] if self.fixed else [self.all, 1] * (STEPS + 1)
         self.seconds = {1: [], self.all: []}
         self.next = None
 
     def _note(self, count: int, seconds: float) -> None:
-        taken = self.seconds[count] = [*self.seconds[count], seconds][-STEPS:]
-        hopeless = len(taken) > 1 and seconds > STEPS * fmean(self.seconds[1])
+        self.seconds[count] = [*self.seconds[count], seconds][-STEPS:]
+        hopeless = seconds > STEPS * fmean(self.seconds[1])
         if self.plan and not hopeless:
             return
         one, all_ = map(fmean, self.seconds.values())

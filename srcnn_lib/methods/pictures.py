@@ -9,7 +9,7 @@ from ..resize import imresize, resize_matrix
 
 Method = Callable[[np.ndarray, int], np.ndarray]
 #: Pixels of the result that are converted at a time.
-PIXELS = 2**16
+PIXELS = 2**18
 
 
 class SelfEnsemble:
@@ -64,17 +64,9 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
 def _upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     height, width, *others = image.shape
     out = np.empty((height * scale, width * scale, *others), image.dtype)
-    peak = np.iinfo(image.dtype).max
-    image_01 = image / peak
-    if image.ndim == 2:
-        sr_y = method((BLACK + (WHITE - BLACK) * image_01) / 255, scale)
-    else:
-        ycbcr = rgb_to_ycbcr(image_01[..., :3])
-        sr_y = method(ycbcr[..., 0] / 255, scale)
-        rest = np.dstack([ycbcr[..., 1:], image_01[..., 3:]])
-        # Along the rows at once, along the columns below: that saves memory.
-        rest = imresize(rest, shape=(height, width * scale)).reshape(height, -1)
-        matrix = resize_matrix(height, height * scale, scale)
+    lr_y, rest = _planes(image)
+    sr_y = method(lr_y, scale)
+    matrix = resize_matrix(height, height * scale, scale)
     step = max(1, PIXELS // out.shape[1])
     for top in range(0, len(out), step):
         rows = slice(top, top + step)
@@ -82,8 +74,19 @@ def _upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
         if image.ndim == 2:
             sr = (sr - BLACK) / (WHITE - BLACK)
         else:
-            large = (matrix[rows] @ rest).reshape(*sr.shape, -1)  # Cb, Cr, alpha
+            large = (matrix[rows] @ rest).reshape(len(sr), width, -1)
+            large = imresize(large, shape=sr.shape)  # Cb, Cr, alpha
             rgb = ycbcr_to_rgb(np.dstack([sr, large[..., :2]]))
             sr = np.dstack([rgb, large[..., 2:]])
-        out[rows] = np.floor(np.clip(sr, 0, 1) * peak + 0.5)
+        out[rows] = np.floor(np.clip(sr, 0, 1) * np.iinfo(image.dtype).max + 0.5)
     return out
+
+
+def _planes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Luma (H, W), 0…1; and Cb, Cr and alpha as a matrix (H, W·2) or (H, W·3)."""
+    image_01 = image / np.iinfo(image.dtype).max
+    if image.ndim == 2:
+        return (BLACK + (WHITE - BLACK) * image_01) / 255, None
+    ycbcr = rgb_to_ycbcr(image_01[..., :3])
+    rest = np.dstack([ycbcr[..., 1:], image_01[..., 3:]])
+    return ycbcr[..., 0] / 255, rest.reshape(len(image), -1)
