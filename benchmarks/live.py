@@ -1,14 +1,14 @@
 """How fast the network in the page is, beside the command line.
 
-    make book && python benchmarks/live.py [--repeats 5] [--size 256]
+    make book && python benchmarks/live.py [--rounds 5] [--size 256] [--record]
 
 A colour picture of 256×256 pixels is enlarged to three times its size: by the first
 page of the built book in Chromium, from the choice of the file to the picture on the
 screen, with its WebAssembly and with plain JavaScript, and by `srcnn upscale`, from
-file to file.  The ways take turns; medians are shown, and ratios within this run.
+file to file.  The ways take turns; a row has the median, and its ratio within this run.
+With --record the rows go to data/studies/live.json.
 """
 
-import argparse
 import contextlib
 import io
 import re
@@ -18,18 +18,14 @@ import tempfile
 import time
 from pathlib import Path
 
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from playwright.sync_api import sync_playwright
 
-from benchmarks.upscale import machine
+from benchmarks.rows import SCALE, Rows, facts, options
 from srcnn_lib import cli, datasets, images
 from tools import browser
 from tools.notebooks import ROOT
 
 PAGE = ROOT / "_build" / "html" / "book" / "index.html"
-SCALE = 3
 IDLE = """() => {
     const root = document.querySelector('.srcnn-live')
     return root.srcnn && root.srcnn.picture && !root.hasAttribute('data-busy') }"""
@@ -72,13 +68,10 @@ def by_command(model: str, file: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--size", type=int, default=256, help="pixels a side")
-    args = parser.parse_args()
+    args = options(__doc__, rounds=5, size=256, threads=2, record=False)
     if browser.PROGRAM is None or not PAGE.exists():
         sys.exit(f"This {browser.NEEDED}; and the book: make book")
-    print(machine())
+    rows, common = [], {"size": args.size, "scale": SCALE} | facts()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder, "small.png")
         picture = datasets.load("demo-test")["chelsea"]
@@ -98,15 +91,18 @@ def main() -> None:
             if model == "9-5-5":
                 ways.pop("page, plain JavaScript")  # minutes
             spent = {way: [] for way in ways}
-            for _ in range(args.repeats):
+            for _ in range(args.rounds):
                 for way, run in ways.items():
                     spent[way].append(run(model, file))
-            print(f"\n{model}, {args.size}×{args.size} pixels, x{SCALE}")
-            base = statistics.median(spent["srcnn upscale"])
-            for way, seconds in spent.items():
-                middle = statistics.median(seconds)
-                print(f"  {way:24} {middle:6.2f} s  {middle / base:5.1f}")
+            medians = {way: statistics.median(taken) for way, taken in spent.items()}
+            for way, seconds in medians.items():
+                ratio = round(seconds / medians["srcnn upscale"], 1)
+                row = {"model": model, "way": way, "seconds": round(seconds, 2)}
+                print(row | {"ratio": ratio}, flush=True)
+                rows.append(row | {"ratio": ratio} | common)
         context.close()
+    if args.record:
+        Rows("live").replace(rows)
 
 
 if __name__ == "__main__":

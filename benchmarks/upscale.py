@@ -1,147 +1,118 @@
-"""How fast the network enhances a picture on a CPU, and what bf16 costs.
+"""How fast the network enhances an image on a CPU, beside PyTorch's usual call.
 
-    python benchmarks/upscale.py [--threads 1] [--repeats 9] [--size 512]
+    python benchmarks/upscale.py [--threads 2] [--rounds 7] [--size 512] [--record]
 
-The ways are timed in turn, round after round, so that whatever else the
-machine does falls on all of them; medians are shown.  On a machine that is
-busy with other work the processor's own time (CPU) says more than the clock's.
-Ratios compare rows of one run; times of different runs don't compare.
+Measured first on the machine as it is, then with another program that keeps one core
+busy.  The ways take turns, so whatever else the machine does falls on all of them; a
+ratio is the median over the rounds, a change the largest difference in 0…1.  At last a
+process of its own enlarges an image to 24 megapixels, and its largest memory is read
+(--megapixels 0 leaves this out).
+With --record the rows go to data/studies/upscale.json.
 """
 
-import argparse
+import contextlib
 import copy
+import multiprocessing
 import os
-import platform
+import resource
+import statistics
+import subprocess
+import sys
 import time
-from pathlib import Path
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import torch
 
-from srcnn_lib import checkpoints, datasets, images, protocol
+from benchmarks.rows import SCALE, Rows, facts, options
+from srcnn_lib import checkpoints, datasets, images, methods
 from srcnn_lib.methods.srcnn import SRCNNMethod
-from srcnn_lib.models import SRCNN, initialise
+from srcnn_lib.models import SRCNN
 
-SCALE = 3
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--size", type=int, default=512, help="pixels a side")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    print(machine())
-    for name in ("9-1-5", "9-5-5"):
-        model, label, is_trained = network(name)
-        print(f"\n{label}, {args.size}×{args.size} luma")
-        compare(model, picture(args.size), args.repeats)
-        if is_trained:
-            cost_of_bf16(model)
+MODELS = ("9-1-5", "9-5-5")
 
 
-def machine() -> str:
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        names = [x.split(":")[1].strip() for x in lines if "model name" in x]
-        name = names[0] if names else name
-        flags = next((x for x in lines if x.startswith("flags")), "").split()
-        units = [x for x in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")]
-        name += f" ({', '.join(x for x in units if x in flags)})"
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads{load}, "
-        f"torch {torch.__version__}"
-    )
+@contextlib.contextmanager
+def other_program(busy: bool):
+    """Another process that keeps a core busy, if `busy`."""
+    work = "import os\nos.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
+    work = work * hasattr(os, "sched_setaffinity") + "while True: pass"
+    process = subprocess.Popen([sys.executable, "-c", work]) if busy else None
+    try:
+        time.sleep(0.5 * busy)
+        yield
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
-def network(name: str) -> tuple[SRCNN, str, bool]:
-    """Weights of ours, else the authors', else random ones for the time."""
-    known = checkpoints.names()
-    for model in (name, f"official/{name}-imagenet"):
-        if SCALE not in known.get(model, ()):
-            continue
-        try:
-            return checkpoints.load(model, SCALE).eval(), f"{model} x{SCALE}", True
-        except datasets.DataError:
-            continue
-    f = tuple(int(size) for size in name.split("-"))
-    model = initialise(SRCNN(f), generator=torch.Generator().manual_seed(0))
-    return model.eval(), f"{name}, random weights", False
-
-
-def picture(size: int) -> np.ndarray:
-    """A photograph's luma, (size, size), float32, 0…1."""
-    photographs = datasets.load("demo-test")
-    y = images.luma(photographs[next(iter(photographs))])
+def photograph(size: int) -> np.ndarray:
+    """Luma, (size, size), float32, 0…1."""
+    y = images.luma(datasets.load("demo-test")["coffee"])
     y = np.pad(y, [(0, max(0, size - n)) for n in y.shape], mode="reflect")
     return (y[:size, :size] / 255).astype(np.float32)
 
 
-def compare(model: SRCNN, y: np.ndarray, repeats: int) -> None:
-    """Print times, GFLOP/s, ratios to the usual call, largest change."""
-    batch = torch.from_numpy(y)[None, None]
+def compare(model: SRCNN, y: np.ndarray, rounds: int) -> list[dict]:
+    """Seconds, ratio to the usual call and largest change, of each way."""
     last = {"memory_format": torch.channels_last}
-    model_last = copy.deepcopy(model).to(**last)
-    ours = SRCNNMethod(model, "cpu")
-    ours_bf16 = SRCNNMethod(model, "cpu", torch.bfloat16)
-
-    @torch.inference_mode()
-    def usual():
-        return model(batch)[0, 0].numpy()
-
-    @torch.inference_mode()
-    def channels_last():
-        return model_last(batch.contiguous(**last))[0, 0].numpy()
-
+    batch, model_last = torch.from_numpy(y)[None, None], copy.deepcopy(model).to(**last)
     ways = {
-        "usual call": usual,
-        "channels-last": channels_last,
-        "ours": lambda: ours.enhance(y),
-        "ours, bf16": lambda: ours_bf16.enhance(y),
+        "usual call": lambda: model(batch)[0, 0].numpy(),
+        "channels last": lambda: model_last(batch.contiguous(**last))[0, 0].numpy(),
+        "ours": lambda: SRCNNMethod(model, "cpu").enhance(y),
     }
-    exact = usual()
-    change = {}
-    for way, run in ways.items():  # also warms up
-        change[way] = np.abs(run() - exact).max()
-    times = {way: [] for way in ways}
-    for _ in range(repeats):
-        for way, run in ways.items():
-            began = time.perf_counter(), time.process_time()
-            run()
-            ended = time.perf_counter(), time.process_time()
-            times[way].append(np.subtract(ended, began))
-    flop = 2 * model.count_weights() * y.size
-    first, first_cpu = np.median(times["usual call"], axis=0)
-    print(
-        f"{'':<14}{'ms':>8}{'GFLOP/s':>9}{'ratio':>7}"
-        f"{'CPU ms':>9}{'ratio':>7}{'change':>10}"
-    )
-    for way in ways:
-        median, cpu = np.median(times[way], axis=0)
-        print(
-            f"{way:<14}{1e3 * median:8.1f}{flop / median / 1e9:9.1f}"
-            f"{first / median:7.2f}{1e3 * cpu:9.1f}{first_cpu / cpu:7.2f}"
-            f"{change[way]:10.1e}"
-        )
+    with torch.inference_mode():
+        results = {way: run() for way, run in ways.items()}  # also warms up
+        taken = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, run in ways.items():
+                began = time.perf_counter()
+                run()
+                taken[way].append(time.perf_counter() - began)
+    usual = "usual call"
+    return [
+        {
+            "way": way,
+            "seconds": round(statistics.median(seconds), 4),
+            "ratio": round(float(np.median(np.divide(taken[usual], seconds))), 2),
+            "change": float(f"{np.abs(results[way] - results[usual]).max():.1e}"),
+        }
+        for way, seconds in taken.items()
+    ]
 
 
-def cost_of_bf16(model: SRCNN) -> None:
-    """Print the mean PSNR on Set5, or on the embedded photographs."""
-    pictures = datasets.load("Set5", fallback="demo-test")
-    psnr_db = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        method = SRCNNMethod(model, "cpu", dtype)
-        scores = protocol.evaluate(method, pictures, SCALE)
-        psnr_db[dtype], _ = protocol.mean(scores)
-    exact, half = psnr_db.values()
-    print(
-        f"{pictures.name} x{SCALE}: {exact:.3f} dB, in bf16 {half:.3f} dB "
-        f"({half - exact:+.3f} dB)"
-    )
+def memory_gb(model: str, megapixels: float) -> float:
+    """Enlarge to so many megapixels of RGB; the largest memory of this process."""
+    side = round((megapixels * 1e6) ** 0.5 / SCALE)
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    methods.upscale(methods.get("srcnn", model=model, scale=SCALE), image, SCALE)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
+
+
+def main() -> None:
+    args = options(__doc__, threads=2, rounds=7, size=512, megapixels=24, record=False)
+    rows = []
+    common = {"scale": SCALE, "threads": args.threads, "rounds": args.rounds} | facts()
+    for busy in (False, True):
+        load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+        for name in MODELS:
+            model = checkpoints.load(name, SCALE).eval()
+            with other_program(busy):
+                found = compare(model, photograph(args.size), args.rounds)
+            for row in found:
+                row = {"model": name, "busy": busy, "load": load} | row
+                print(row, flush=True)
+                rows.append(row | {"size": args.size} | common)
+    if args.megapixels:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            gb = process.submit(memory_gb, "9-1-5", args.megapixels).result()
+        row = {"model": "9-1-5", "megapixels": args.megapixels, "memory_gb": gb}
+        print(row)
+        rows.append(row | common)
+    if args.record:
+        Rows("upscale").replace(rows)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """MATLAB's ``imresize``, the resize that every number in the paper rests on.
 
-A resize along one axis is a matrix: each output pixel is a weighted sum of
-input pixels, and the weights depend on positions only.  So the whole of
-``imresize`` is two matrix products, ``R @ image @ C.T``.
+A resize along one axis is a matrix: each output pixel is a weighted sum of input
+pixels, and the weights depend on positions only.  So the whole of ``imresize`` is two
+matrix products, ``R @ image @ C.T``.
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -41,12 +42,9 @@ def box(x: np.ndarray) -> np.ndarray:
     return ((-0.5 <= x) & (x < 0.5)).astype(float)
 
 
-def _lanczos(lobes: int) -> Callable[[np.ndarray], np.ndarray]:
-    def weight(x: np.ndarray) -> np.ndarray:
-        inside = np.abs(x) < lobes
-        return np.where(inside, np.sinc(x) * np.sinc(x / lobes), 0.0)
-
-    return weight
+def lanczos(x: np.ndarray, lobes: int) -> np.ndarray:
+    """A sinc in the window of a wider sinc, support (-lobes, lobes)."""
+    return np.where(np.abs(x) < lobes, np.sinc(x) * np.sinc(x / lobes), 0.0)
 
 
 KERNELS = {
@@ -54,32 +52,26 @@ KERNELS = {
     "box": Kernel(box, 1),
     "bilinear": Kernel(triangle, 2),
     "bicubic": Kernel(cubic, 4),
-    "lanczos2": Kernel(_lanczos(2), 4),
-    "lanczos3": Kernel(_lanczos(3), 6),
+    "lanczos2": Kernel(partial(lanczos, lobes=2), 4),
+    "lanczos3": Kernel(partial(lanczos, lobes=3), 6),
 }
 
 
 def resize_matrix(
-    n_in: int,
-    n_out: int,
-    scale: float | None = None,
-    *,
-    method: str = "bicubic",
-    antialias: bool = True,
-    border: str = "clamp",
-) -> sparse.csr_array:
+    n_in: int, n_out: int, scale: float | None = None, *,
+    method: str = "bicubic", antialias: bool = True, border: str = "clamp",
+) -> sparse.csr_array:  # fmt: skip
     """The matrix that resizes one axis.
 
     Parameters
     ----------
     n_in, n_out : number of pixels before and after.
-    scale : magnification; ``n_out / n_in`` where not given.  (MATLAB uses the
-        factor as asked for, although ``n_out`` is rounded up.)
+    scale : magnification; ``n_out / n_in`` where not given.  (MATLAB uses the factor as
+        asked for, although ``n_out`` is rounded up.)
     method : a name in `KERNELS`.
-    antialias : widen the kernel by ``1 / scale`` when shrinking; never for
-        ``"nearest"``, as in MATLAB.
-    border : what lies beyond the edge: ``"clamp"`` repeats the edge pixel
-        (MATLAB at the time of the paper), ``"mirror"`` reflects (today's).
+    antialias : widen the kernel by ``1 / scale`` when shrinking, but not ``"nearest"``.
+    border : what lies beyond the edge: ``"clamp"`` repeats the edge pixel (MATLAB at
+        the time of the paper), ``"mirror"`` reflects (today's).
 
     Returns
     -------
@@ -90,18 +82,14 @@ def resize_matrix(
     ValueError : for an unknown method or border, or an empty axis.
     """
     if method not in KERNELS:
-        raise ValueError(
-            f"method must be one of {', '.join(KERNELS)}, not {method!r}"
-        )
+        raise ValueError(f"method must be one of {', '.join(KERNELS)}, not {method!r}")
     if border not in ("clamp", "mirror"):
         raise ValueError(f"border must be clamp or mirror, not {border!r}")
     if n_in < 1 or n_out < 1:
         raise ValueError(f"can't resize {n_in} pixels to {n_out}")
     scale = n_out / n_in if scale is None else scale
     weight, width = KERNELS[method]
-    stretch = 1.0
-    if antialias and scale < 1 and method != "nearest":
-        stretch = scale
+    stretch = scale if antialias and scale < 1 and method != "nearest" else 1.0
     width = width / stretch
 
     # Pixel i has its centre at i + 1/2, in the output and in the input.
@@ -115,51 +103,40 @@ def resize_matrix(
     if border == "clamp":
         taps = taps.clip(0, n_in - 1)
     else:
-        taps = taps % (2 * n_in)
-        taps = np.minimum(taps, 2 * n_in - 1 - taps)
+        taps = np.minimum(taps % (2 * n_in), (-1 - taps) % (2 * n_in))
     rows = np.repeat(np.arange(n_out), taps.shape[1])
-    matrix = sparse.coo_array(
-        (weights.ravel(), (rows, taps.ravel())), shape=(n_out, n_in)
-    ).tocsr()  # weights that fall on the same pixel are added up
+    entries = (weights.ravel(), (rows, taps.ravel()))
+    # Weights that fall on the same pixel are added up.
+    matrix = sparse.coo_array(entries, shape=(n_out, n_in)).tocsr()
     matrix.eliminate_zeros()
     return matrix
 
 
 def imresize(
-    image,
-    scale: float | None = None,
-    *,
-    shape: tuple[int, int] | None = None,
-    method: str = "bicubic",
-    antialias: bool = True,
-    border: str = "clamp",
-):
-    """Resize a picture as MATLAB's ``imresize`` does.
+    image, scale: float | None = None, *, shape: tuple[int, int] | None = None,
+    method: str = "bicubic", antialias: bool = True, border: str = "clamp",
+):  # fmt: skip
+    """Resize an image as MATLAB's ``imresize`` does.
+
+    It works first along the axis that shrinks most, or along the rows axis where both
+    are equal.  The order matters only to integers: each of the two passes rounds them.
 
     Parameters
     ----------
-    image : array (H, W) or (H, W, C), or torch tensor (..., H, W), on any
-        device.  Floats of any range stay unrounded; integers are rounded and
-        clipped to their type's range after each of the two passes, as MATLAB
-        does with uint8.
+    image : array (H, W) or (H, W, C), or torch tensor (..., H, W), on any device.
+        Floats of any range stay unrounded; integers are rounded and clipped to their
+        type's range, as MATLAB does with uint8.
     scale : magnification; the output has ``ceil(scale * size)`` pixels.
     shape : (height, width) of the output, instead of `scale`.
     method, antialias, border : see `resize_matrix`.
 
     Returns
     -------
-    Array or tensor of the same type as `image`; float16 and integers are
-    worked on in float64 (integers come back as integers).
+    The same type as `image`; float16 and integers are worked on in float64.
 
     Raises
     ------
     ValueError : for a missing, double or impossible size, or a bad image.
-
-    Notes
-    -----
-    MATLAB works first along the axis that shrinks most; along the rows axis
-    where both are equal.  The order matters only to integers, which are
-    rounded between the passes.
     """
     is_tensor = type(image).__module__.split(".")[0] == "torch"
     if not is_tensor:
@@ -180,78 +157,33 @@ def imresize(
         if len(shape) != 2 or min(shape) < 1:
             raise ValueError(f"shape must be (height, width), not {shape}")
         scales = (shape[0] / size[0], shape[1] / size[1])
-
-    passes = []
-    for axis, n_in, n_out, s in zip((rows, columns), size, shape, scales):
+    passes = sorted(zip(scales, (rows, columns), size, shape), key=lambda p: p[0])
+    apply = _apply_to_tensor if is_tensor else _apply_to_array
+    for s, axis, n_in, n_out in passes:  # rows first where both are equal
         matrix = resize_matrix(
             n_in, n_out, s, method=method, antialias=antialias, border=border
         )
-        passes.append((s, axis, matrix))
-    passes.sort(key=lambda item: item[0])  # stable: rows first where equal
-    apply = _apply_to_tensor if is_tensor else _apply_to_array
-    for _, axis, matrix in passes:
         image = apply(matrix, image, axis)
     return image
 
 
 def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
-    """Enlarge a luma picture (h, w) to (h·scale, w·scale), any float range.
-
-    Source: MATLAB's ``imresize(…, 'bicubic')``, borders clamped.
-    """
+    """Enlarge luma of any float range, (h, w) → (h·scale, w·scale), as MATLAB does."""
     return imresize(lr_y, scale)
-
-
-class BandResizer:
-    """Any rows of ``imresize(image, scale)``, bit for bit, from few of `image`.
-
-    Parameters
-    ----------
-    size : (H, W) of the picture.
-    scale : whole magnification, 1 or more.
-    """
-
-    def __init__(self, size: tuple[int, int], scale: int):
-        self.rows, self.columns = (
-            resize_matrix(n, n * scale, scale) for n in size
-        )
-
-    def __call__(
-        self,
-        read: Callable[[int, int], np.ndarray],
-        top: int,
-        bottom: int,
-    ) -> np.ndarray:
-        """Rows top…bottom - 1 of the result, (bottom - top, W·scale[, C]).
-
-        Parameters
-        ----------
-        read : ``read(first, last)`` gives the rows first…last - 1 of the
-            picture, float (last - first, W[, C]).
-        """
-        rows = self.rows[top:bottom]
-        first, last = rows.indices.min(), rows.indices.max() + 1
-        band = _apply_to_array(rows[:, first:last], read(first, last), 0)
-        return _apply_to_array(self.columns, band, 1)
 
 
 def _apply_to_array(matrix, image: np.ndarray, axis: int) -> np.ndarray:
     """Multiply along one axis: (n_out, n_in) times the n_in pixels there."""
     dtype = image.dtype
     work = dtype if dtype in (np.float32, np.float64) else np.float64
-    if axis == 0:  # (H, W·C): the rows are already in front
-        flat = image.reshape(image.shape[0], -1)
-        out = matrix.astype(work) @ flat.astype(work, copy=False)
-        out = out.reshape(-1, *image.shape[1:])
-    else:
-        front = np.moveaxis(image, 1, 0)  # (W, H) or (W, H, C)
-        flat = front.reshape(front.shape[0], -1)
-        out = matrix.astype(work) @ flat.astype(work, copy=False)
-        out = np.moveaxis(out.reshape(-1, *front.shape[1:]), 0, 1)
+    front = np.moveaxis(image, axis, 0)
+    pixels = front.reshape(len(front), -1).astype(work, copy=False)
+    out = (matrix.astype(work) @ pixels).reshape(-1, *front.shape[1:])
+    out = np.moveaxis(out, 0, axis)
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         out = np.floor(out + 0.5).clip(limits.min, limits.max)
-    return np.ascontiguousarray(out.astype(dtype))
+    return np.ascontiguousarray(out.astype(dtype, copy=False))
 
 
 def _apply_to_tensor(matrix, image, axis: int):
@@ -261,10 +193,7 @@ def _apply_to_tensor(matrix, image, axis: int):
     work = dtype if dtype in (torch.float32, torch.float64) else torch.float64
     dense = torch.from_numpy(matrix.toarray()).to(image.device, work)
     image = image.to(work)
-    if axis == -2:
-        out = dense @ image  # (n_out, H) @ (..., H, W)
-    else:
-        out = image @ dense.T  # (..., H, W) @ (W, n_out)
+    out = dense @ image if axis == -2 else image @ dense.T  # (..., H, W)
     if not dtype.is_floating_point:
         limits = torch.iinfo(dtype)
         out = torch.floor(out + 0.5).clamp(limits.min, limits.max)

@@ -1,27 +1,29 @@
-"""Whole pictures through a method: colour, alpha, 16 bits; the self-ensemble."""
+"""Whole images through a method: colour, alpha, 16 bits; the self-ensemble."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from ..images import BLACK, WHITE, rgb_to_ycbcr, ycbcr_to_rgb
-from ..resize import BandResizer
-from .bands import BAND_PIXELS
+from ..resize import imresize, resize_matrix
 
 Method = Callable[[np.ndarray, int], np.ndarray]
+#: Pixels of the result that are converted at a time.
+PIXELS = 2**18
 
 
 class SelfEnsemble:
     """Another method, as the mean over the eight symmetries of the square.
 
-    The input is turned and flipped, each result turned and flipped back: eight
-    times the work, and other numbers than the method's own.
+    It turns and flips the input, and each result back.  This takes eight times as long,
+    and gives other numbers than the method alone.
     """
 
     def __init__(self, method: Method):
         self.method = method
 
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
+        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1."""
         results = []
         for turns in range(4):
             for flip in (1, -1):
@@ -32,14 +34,11 @@ class SelfEnsemble:
 
 
 def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
-    """Enlarge a whole picture: luma by `method`, the rest by bicubic.
+    """Enlarge a whole image: luma by `method`, the rest by bicubic interpolation.
 
-    The paper does so with colour pictures, as the eye sees fine detail in
-    luma only (TPAMI section 4.5).  Grey is brought into luma's range, 16…235:
-    what is darker or brighter, networks have not seen in training.
-
-    Works in bands of rows: beside the two pictures only the small one's luma
-    is held whole, and the large one's where `method` has no `bands`.
+    The paper does so with colour images, because the eye sees fine detail in luma only
+    (TPAMI section 4.5).  Grey is brought into luma's range, 16…235, because networks
+    have seen nothing darker or brighter in training.
 
     Parameters
     ----------
@@ -53,65 +52,41 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     ------
     ValueError : when the result doesn't fit in memory.
     """
-    height, width = image.shape[:2]
-    shape = (height * scale, width * scale, *image.shape[2:])
     try:
-        out = np.empty(shape, image.dtype)
-        lr_y = np.empty((height, width))
+        return _upscale(method, image, scale)
     except MemoryError:
+        height, width = (n * scale for n in image.shape[:2])
         raise ValueError(
-            f"{shape[1]}×{shape[0]} pixels don't fit in this machine's memory"
+            f"{width}×{height} pixels don't fit in this machine's memory"
         ) from None
-    peak = np.iinfo(image.dtype).max
-    is_grey = image.ndim == 2
-    for rows in _slices(height, width):
-        image_01 = image[rows] / peak
-        lr_y[rows] = _of_grey(image_01) if is_grey else _y_01(image_01)
 
-    def others(first, last):  # Cb, Cr and alpha, (last - first, W, 2 or 3)
-        image_01 = image[first:last] / peak
-        chroma = rgb_to_ycbcr(image_01[..., :3])[..., 1:]
-        return np.dstack([chroma, image_01[..., 3:]])
 
-    enlarged = BandResizer((height, width), scale)
-    top = 0
-    for sr in _bands(method, lr_y, scale):
-        bottom = top + len(sr)
-        sr = np.asarray(sr, dtype=float) * 255
-        if is_grey:
+def _upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
+    height, width, *others = image.shape
+    out = np.empty((height * scale, width * scale, *others), image.dtype)
+    lr_y, rest = _planes(image)
+    sr_y = method(lr_y, scale)
+    matrix = resize_matrix(height, height * scale, scale)
+    step = max(1, PIXELS // out.shape[1])
+    for top in range(0, len(out), step):
+        rows = slice(top, top + step)
+        sr = np.asarray(sr_y[rows], dtype=float) * 255
+        if image.ndim == 2:
             sr = (sr - BLACK) / (WHITE - BLACK)
         else:
-            rest = enlarged(others, top, bottom)
-            rgb = ycbcr_to_rgb(np.dstack([sr, rest[..., :2]]))
-            sr = np.dstack([rgb, rest[..., 2:]])
-        out[top:bottom] = np.floor(np.clip(sr, 0, 1) * peak + 0.5)
-        top = bottom
+            large = (matrix[rows] @ rest).reshape(len(sr), width, -1)
+            large = imresize(large, shape=sr.shape)  # Cb, Cr, alpha
+            rgb = ycbcr_to_rgb(np.dstack([sr, large[..., :2]]))
+            sr = np.dstack([rgb, large[..., 2:]])
+        out[rows] = np.floor(np.clip(sr, 0, 1) * np.iinfo(image.dtype).max + 0.5)
     return out
 
 
-def _of_grey(grey_01: np.ndarray) -> np.ndarray:
-    """Luma in its range, as of the same picture in RGB."""
-    return (BLACK + (WHITE - BLACK) * grey_01) / 255
-
-
-def _y_01(rgb_01: np.ndarray) -> np.ndarray:
-    return rgb_to_ycbcr(rgb_01[..., :3])[..., 0] / 255
-
-
-def _bands(
-    method: Method, lr_y: np.ndarray, scale: int
-) -> Iterator[np.ndarray]:
-    """The rows of ``method(lr_y, scale)`` from the top, some at a time."""
-    if hasattr(method, "bands"):
-        yield from method.bands(lr_y, scale)
-    else:
-        sr_y = method(lr_y, scale)
-        for rows in _slices(*sr_y.shape):
-            yield sr_y[rows]
-
-
-def _slices(height: int, width: int) -> Iterator[slice]:
-    """Bands of rows of about `BAND_PIXELS`, from the top."""
-    rows = max(1, BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        yield slice(top, min(top + rows, height))
+def _planes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Luma (H, W), 0…1; and Cb, Cr and alpha as a matrix (H, W·2) or (H, W·3)."""
+    image_01 = image / np.iinfo(image.dtype).max
+    if image.ndim == 2:
+        return (BLACK + (WHITE - BLACK) * image_01) / 255, None
+    ycbcr = rgb_to_ycbcr(image_01[..., :3])
+    rest = np.dstack([ycbcr[..., 1:], image_01[..., 3:]])
+    return ycbcr[..., 0] / 255, rest.reshape(len(image), -1)
