@@ -1,9 +1,9 @@
 """Names → pictures: find, download, check; with an embedded default.
 
-A set is looked for in `$SRCNN_DATA`, which is only read, then in the cache
-(`$SRCNN_CACHE`, otherwise the user's), and then downloaded into the cache, unless
-`SRCNN_OFFLINE=1`.  Both are laid out alike (`Set5/`, `BSDS500/test/`, …).  Packages
-carry the sets `demo-train` and `demo-test`.  `data/registry.json` lists all sets.
+A set is looked for in `$SRCNN_DATA`, which is only read, then in the cache, which is
+`$SRCNN_CACHE` or the user's (both hold `Set5/`, `BSDS500/test/`, …), then downloaded to
+the cache, unless `SRCNN_OFFLINE=1`.  Packages carry `demo-train` and `demo-test`.  All
+facts about the sets, such as addresses and licences, stand in `data/registry.json`.
 """
 
 import functools
@@ -81,13 +81,12 @@ def load(name: str, *, fallback: str | None = None) -> Dataset:
         except DataError:
             return replace(load(fallback), stands_for=name)
     folder, entry = path(name), registry()[name]
-    is_demo = "folder" not in entry
-    here = {file: folder / file for file in entry["files"] if (folder / file).is_file()}
-    paths = {p.stem if is_demo else _picture_name(f): p for f, p in here.items()}
-    return Dataset(name, paths, is_demo, entry.get("showcase"))
+    at = {file: folder / file for file in entry["files"] if (folder / file).is_file()}
+    paths = {_short_name(f if "folder" in entry else p.name): p for f, p in at.items()}
+    return Dataset(name, paths, "folder" not in entry, entry.get("showcase"))
 
 
-def _picture_name(file: str) -> str:
+def _short_name(file: str) -> str:
     """`baby_GT.bmp` → `baby`, `Set5/x2/baby.png` → `Set5/x2/baby`."""
     return PurePath(file).with_suffix("").as_posix().removesuffix("_GT")
 
@@ -107,10 +106,11 @@ def from_folder(path: str | os.PathLike, subfolders: bool = False) -> Dataset:
     for file in sorted(files):
         if file.suffix.lower() in images.SUFFIXES and file.is_file():
             name = file.relative_to(root).as_posix()
-            short = _picture_name(name)
+            short = _short_name(name)
             paths[name if short in paths else short] = file
     if not paths:
-        raise DataError(f"{root}: no folder with {', '.join(images.SUFFIXES)} in it")
+        what = f"holds no pictures ({', '.join(images.SUFFIXES)})"
+        raise DataError(f"{root}: {what if root.is_dir() else 'no such folder'}")
     return Dataset(root.resolve().name or str(root), paths)
 
 
@@ -140,8 +140,7 @@ def cache() -> Path:
 def _look(name: str, verify: bool = True) -> tuple[Path, list[str], list[str]]:
     """The folder that has most of a set; its good files there, and those it lacks.
 
-    With `verify` good ones have the right sha256.  An embedded set lies among packages,
-    and what is installed of it is the whole.
+    `verify` checks each sha256.  What is installed of an embedded set is the whole.
     """
     if name not in registry():
         raise DataError(f"no data set {name!r}; choose from {', '.join(names())}")
@@ -172,8 +171,8 @@ def path(name: str) -> Path:
     """The folder of a set, downloaded when it is not here; raises DataError."""
     folder, _, lacking = _look(name)
     if lacking and os.environ.get("SRCNN_OFFLINE", "0") not in ("", "0"):
-        why = "missing or damaged, and SRCNN_OFFLINE forbids the download"
-        raise DataError(f"{folder / lacking[0]}: {why}; run `srcnn data fetch {name}`")
+        why = f"{folder / lacking[0]} is missing or damaged, and SRCNN_OFFLINE is set"
+        raise DataError(f"{name} is not here: {why}; run `srcnn data fetch {name}`")
     return _download(name) if lacking else folder
 
 
@@ -207,10 +206,11 @@ def _download(name: str, progress: bool = True) -> Path:
                     os.chmod(path, 0o644)  # others may use this cache
             return folder
         except (OSError, ValueError) as error:
-            is_silent = isinstance(error, requests.ConnectionError | requests.Timeout)
-            faults.append(f"no answer from {address}" if is_silent else str(error))
+            is_dead = isinstance(error, requests.ConnectionError | requests.Timeout)
+            why = f"no answer from {address}" if is_dead else str(error)
+            faults.append(why.split("] ")[-1])  # without "[Errno 28]"
     again = f"run `srcnn data fetch {name}` again, or set SRCNN_CACHE or SRCNN_DATA"
-    raise DataError(f"{name}: {'; '.join(faults)}; {again}")
+    raise DataError(f"{name} is not here: {'; '.join(faults)}; {again}")
 
 
 Status = namedtuple("Status", "name where present total megabytes licence purpose")
