@@ -5,7 +5,6 @@ made.  Neither these formats nor the authors' .mat files can execute anything.
 """
 
 import datetime
-import errno
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from . import datasets
+from .files import write_atomically
 from .models import SRCNN
 
 #: The authors' models: name → folder in ``srcnn-official``, and its scales.
@@ -53,10 +53,9 @@ def names() -> dict[str, tuple[int, ...]]:
 
 
 def locate(name: str, scale: int | None = None) -> Path:
-    """The file that a model name means.
+    """The file that a model name means; CheckpointError when there is none.
 
-    CheckpointError: there is no such model or scale; DataError: the authors' models
-    can't be had.
+    DataError: the authors' models can't be had.
     """
     if Path(name).suffix in (".safetensors", ".mat"):
         if not Path(name).is_file():
@@ -80,10 +79,10 @@ def load(name: str, scale: int | None = None) -> SRCNN:
 
     Parameters
     ----------
-    name : such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that
-        ends in .safetensors or .mat.
-    scale : the magnification.  A card that says another one is an error; where
-        there is no card, a file name that does, such as x3.mat, is a warning.
+    name : such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
+        .safetensors or .mat.
+    scale : the magnification.  A card that says another one is an error; where there is
+        no card, a file name that does, such as x3.mat, is a warning.
 
     Raises
     ------
@@ -113,10 +112,7 @@ def _damaged(path, why: Exception, whose="weights of this book") -> CheckpointEr
 
 
 def read_card(path: str | os.PathLike) -> dict:
-    """The card inside a .safetensors file: how the weights were made.
-
-    CheckpointError: the file is missing, damaged or not of this book.
-    """
+    """The card in a .safetensors file: how the weights were made."""
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
@@ -130,10 +126,7 @@ def read_card(path: str | os.PathLike) -> dict:
 
 
 def read_tensors(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors of a .safetensors file, on the CPU, and its card.
-
-    CheckpointError: as `read_card`, or a number is not finite.
-    """
+    """The tensors of a .safetensors file, all finite, on the CPU, and its card."""
     card = read_card(path)
     tensors = load_file(path)  # `safe_open` has checked the file
     _check_finite(tensors, path)
@@ -166,13 +159,12 @@ def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
 def write_tensors(
     tensors: dict[str, torch.Tensor], path: str | os.PathLike, card: dict
 ) -> Path:
-    """Write tensors and their card, each atomically.
+    """Write tensors into a .safetensors file, and their card into it and beside it.
 
-    `path` ends in .safetensors; the card, which says how they were made, goes beside
-    it, in .json, with the date and the sha256 of the tensors' file.
+    The date is added to the card, and beside it the sha256 of the tensors' file.
     """
-    path = Path(path)
-    card = {**card, "date": card.get("date", datetime.date.today().isoformat())}
+    path, today = Path(path), datetime.date.today().isoformat()
+    card = card | {"date": card.get("date", today)}
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     blob = save(tensors, metadata={"card": json.dumps(card)})
     write_atomically(path, blob)
@@ -244,44 +236,3 @@ def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
     checker.check_model(whole)
     write_atomically(Path(path), whole.SerializeToString())
     return Path(path)
-
-
-def write_atomically(
-    path: Path, blob: bytes, previous: Path | None = None
-) -> None:
-    """Write to a temporary name, force it to disk, then rename it.
-
-    Parameters
-    ----------
-    previous : where what was there before is kept.
-
-    Raises
-    ------
-    OSError : in one line, when it can't; what was there before is kept.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(blob)
-                file.flush()
-                _force_to_disk(file)
-            if previous is not None and path.exists():
-                os.replace(path, previous)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as e:
-        reason = e.strerror
-        if not path.parent.is_dir():
-            reason = f"{path.parent} is not a folder"
-        raise OSError(f"{path}: can't be written ({reason})") from None
-
-
-def _force_to_disk(file) -> None:
-    try:
-        os.fsync(file.fileno())
-    except OSError as e:  # some mounted drives offer no such thing
-        if e.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
-            raise

@@ -5,160 +5,137 @@ difference, 2 for wrong usage or input, 130 after Ctrl-C.  A user's mistake gets
 line on standard error and never a traceback.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import logging
 import os
 import sys
-import typing
 import warnings
-from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 from . import checkpoints, datasets, images, methods, protocol, results, training
+from .files import write_atomically
 from .methods import trained
-
-#: Warnings that say nothing to a user; any other is shown, in one line.
-HARMLESS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-LINE = "{:<16}{:7.2f} dB  SSIM {:.4f}  {}"
+from .options import RECIPE, command, parse
 
 
-def _method(args) -> methods.Method:
-    choices = {"model": args.model, "scale": args.scale, "device": args.device}
-    return methods.get(args.method, **choices)
-
-
+@command("a.jpg big.png --scale 3", "input output --scale! --method --model --device")
 def _upscale(args) -> int:
-    source, target = Path(args.input), Path(args.output)
-    method, failed = functools.cache(lambda: _method(args)), 0
-    if not source.is_dir():
-        _enlarge(source, target, args.scale, method)
-        return 0
-    is_picture = target.suffix.lower() in images.SUFFIXES and not target.exists()
-    if target.is_file() or is_picture:
-        raise ValueError(f"{source} is a folder; give one in place of {target} too")
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{target} is the folder of the pictures; give another")
-    paths = datasets.from_folder(source).paths.values()
-    method()  # a wrong model is one error, before anything is written
-    target.mkdir(parents=True, exist_ok=True)
-    for path in paths:
+    """Enlarge a picture, or all pictures of a folder."""
+    source, target, failed = Path(args.input), Path(args.output), 0
+    method, work = functools.cache(lambda: _method(args)), {source: target}
+    if source.is_dir():
+        is_file = target.is_file() or target.suffix.lower() in images.SUFFIXES
+        if is_file or target.resolve() == source.resolve():
+            raise ValueError(f"{source} is a folder; give another one, not {target}")
+        paths = datasets.from_folder(source).paths.values()
+        work = {path: target / path.name for path in paths}
+        method()  # a wrong model is one error, before anything is written
+        target.mkdir(parents=True, exist_ok=True)
+    for path, new in work.items():
         try:
-            _enlarge(path, target / path.name, args.scale, method)
+            _enlarge(path, new, args.scale, method)
         except (ValueError, OSError) as e:  # the others go on
             failed += 1
             _complain(args, e)
-    print(f"{len(paths) - failed} of {len(paths)} pictures enlarged into {target}")
-    others = {path.name for path in source.iterdir() if path.is_file()}
-    if others := sorted(others - {path.name for path in paths}):
-        print(f"left out, as no pictures: {', '.join(others[:5])}")
+    if source.is_dir():
+        rest = {p.name for p in source.iterdir() if p.is_file() and p not in work}
+        print(f"{len(work) - failed} of {len(work)} pictures enlarged into {target}")
+        print("left out:", ", ".join(sorted(rest)[:5]) or "nothing")
     return 2 if failed else 0
 
 
-def _enlarge(source: Path, target: Path, scale: int, method: Callable) -> None:
+def _enlarge(source: Path, target: Path, scale: int, method) -> None:
     """One picture; all that can be wrong with it is found before the method is made."""
     image = images.read(source)
     images.check_target(target, image, scale)
-    replaces = "; replaces an older file" if target.exists() else ""
-    if replaces and target.samefile(source):
+    if target.resolve() == source.resolve():
         raise ValueError(f"{target}: is the picture itself; give another name")
-    profile = images.colour_profile(source, image)
+    replaces = "; replaces an older file" if target.exists() else ""
     result = methods.upscale(method(), image, scale)
-    images.write(target, result, profile)
-    size = "{1}×{0} pixels".format(*result.shape)
-    print(f"{target}: {size}, x{scale}{replaces}", flush=True)
+    images.write(target, result, images.colour_profile(source, image))
+    print(f"{target}: {result.shape[1]}×{result.shape[0]} pixels, x{scale}{replaces}")
 
 
+@command(
+    "--method bicubic --scale 3 --dataset Set5",
+    "--images!+ --scale! --method --model --luma --json --device",
+)
 def _evaluate(args) -> int:
-    is_known = args.images in datasets.names()
-    pictures = (datasets.load if is_known else datasets.from_folder)(args.images)
-    to_stdout = args.json == "-"
+    """Measure a method's PSNR and SSIM by the paper's protocol."""
+    pictures, call, to_stdout = _pictures(args), _method(args), args.json == "-"
 
-    def show(score) -> None:
+    def show(name, psnr_db, ssim, more) -> None:
         if not to_stdout:
-            name, *measured, seconds = score
-            print(LINE.format(name, *measured, f"{seconds:6.2f} s"), flush=True)
+            print(f"{name:<16}{psnr_db:7.2f} dB  SSIM {ssim:.4f}  {more}", flush=True)
 
-    choices = {"kind": args.luma, "on_score": show}
-    scores = protocol.evaluate(_method(args), pictures, args.scale, **choices)
-    if not to_stdout:
-        about = f"({args.images} x{args.scale}, {len(scores)} pictures)"
-        print(LINE.format("mean", *protocol.mean(scores), about))
+    choices = {"on_score": lambda s: show(*s[:3], f"{s.seconds:6.2f} s")}
+    scores = protocol.evaluate(call, pictures, args.scale, kind=args.luma, **choices)
+    show("mean", *protocol.mean(scores), f"({pictures.name} x{args.scale})")
     content = {key: getattr(args, key) for key in ("method", "model", "scale", "luma")}
     content["model"] = args.model or ("9-1-5" if args.method == "srcnn" else None)
     content["images"] = [score._asdict() for score in scores]
     content["mean"] = dict(zip(("psnr_db", "ssim"), protocol.mean(scores)))
-    for row in (*content["images"], content["mean"]):  # JSON has no infinity
-        row["psnr_db"] = row["psnr_db"] if row["psnr_db"] < float("inf") else None
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    text = text.replace(": Infinity", ": null")  # JSON has no infinity
     if to_stdout:
         print(text, end="")
     elif args.json:
-        checkpoints.write_atomically(Path(args.json), text.encode())
+        write_atomically(Path(args.json), text.encode())
     return 0
 
 
+@command(
+    "--scale 3 --arch 9-1-5 --images my_pictures --out runs/first",
+    " ".join(RECIPE) + " --images+ --method --preset --out --resume --overwrite "
+    "--threads --device",
+)
 def _train(args) -> int:
+    """Train a network, or what another method needs."""
+    pictures = _pictures(args, ["T91"], "demo-train")
     if args.method != "srcnn":
-        return _train_method(args)
-    fields = [field.name for field in dataclasses.fields(training.Config)]
-    given = {k: v for k, v in vars(args).items() if k in fields and v is not None}
+        fit = "command run rank method scale images seed out device".split()
+        for option in (k for k, v in vars(args).items() if v and k not in fit):
+            raise ValueError(f"--{option} is for networks, not {args.method}")
+        choices = {"out": Path(args.out), "seed": args.seed or 0}
+        print(trained.train(args.method, [pictures], args.scale or 3, **choices))
+        return 0
+    fields, given = training.Config.__dataclass_fields__, vars(args)
+    given = {name: given[name] for name in fields if given[name] is not None}
     config = dataclasses.replace(training.PRESETS[args.preset or "quick"], **given)
     if args.learning_rate is None:
-        with contextlib.suppress(KeyError, ValueError):  # `train` says what is odd
-            rate = training.usual_learning_rate(config.optimiser, config.arch)
-            config = dataclasses.replace(config, learning_rate=rate)
-    choices = {k: vars(args)[k] for k in ("device", "out", "resume", "overwrite")}
-    choices |= {"threads": args.threads, "name": ", ".join(args.images or ["T91"])}
-    card = training.train(config, _training_images(args), **choices).card
-    if not args.rank:
-        path = Path(args.out) / f"{config.arch}_x{config.scale}.safetensors"
-        psnr_db, base_db = card["validation_psnr_db"], card["validation_bicubic_db"]
-        print(
-            f"{path}: {psnr_db:.2f} dB on {card['validation_images']}, "
-            f"{psnr_db - base_db:+.2f} dB over bicubic, after {card['minutes']:.1f} minutes"
-        )
-    return 0
-
-
-def _train_method(args) -> int:
-    """What another method than SRCNN needs."""
-    fit = "command run rank method scale images seed out device".split()
-    for option in (k for k, v in vars(args).items() if v and k not in fit):
-        option = option.replace("_", "-")
-        raise ValueError(f"--{option} is for networks, not {args.method}")
-    if args.device == "cuda":
-        raise ValueError(f"{args.method} trains on the CPU; leave --device out")
-    choices = {"out": Path(args.out), "seed": args.seed or 0}
-    path = trained.train(args.method, [_training_images(args)], args.scale, **choices)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    return 0
-
-
-def _training_images(args) -> datasets.Dataset:
-    pictures = datasets.gather(args.images or ["T91"], fallback="demo-train")
-    if pictures.stands_for and not args.rank:
-        _complain(args, f"{pictures.stands_for} is not here; taking {pictures.name}")
-    return pictures
-
-
-def _results(args) -> int:
-    if args.what == "list":
-        for r in results.rows():
-            name = f"{r['model'] or r['method']:<26}{r['dataset']:<7} x{r['scale']}"
-            print(LINE.format(f"{name} {r['luma']:<4}", *r["mean"].values(), ""))
+        rate = training.usual_learning_rate(config.optimiser, config.arch)
+        config = dataclasses.replace(config, learning_rate=rate)
+    choices = {k: vars(args)[k] for k in "device out resume overwrite threads".split()}
+    card = training.train(config, pictures, name=pictures.name, **choices).card
+    if args.rank:
         return 0
+    for name, reason in itertools.islice(card["skipped"].items(), 5):
+        _complain(args, f"{name}: {reason}; left out, one of {len(card['skipped'])}")
+    path = Path(args.out) / f"{config.arch}_x{config.scale}.safetensors"
+    psnr_db, base_db = card["validation_psnr_db"], card["validation_bicubic_db"]
+    print(
+        f"{path}: {psnr_db:.2f} dB on {card['validation_images']}, "
+        f"{psnr_db - base_db:+.2f} dB over bicubic, after {card['minutes']:.1f} minutes"
+    )
+    return 0
+
+
+@command(
+    "verify --dataset Set5", "what --images+ --method --model --scale+ --luma --device"
+)
+def _results(args) -> int:
+    """Recompute the recorded results of this book, or record new ones."""
     if args.what == "record":
-        sets, scales = args.images or ["Set5", "Set14"], args.scale or protocol.SCALES
-        for dataset, scale in product(sets, scales):
+        sets, scales = args.images or ("Set5", "Set14"), args.scale or protocol.SCALES
+        for dataset, scale in itertools.product(sets, scales):
             choices = {"model": args.model, "luma": args.luma, "device": args.device}
             row = results.measure(args.method, dataset, scale, **choices)
-            (path,) = results.record([row])
-            print(f"{path.name}: {row['mean']['psnr_db']:.2f} dB, {row['command']}")
+            path, psnr_db = results.record([row])[0], row["mean"]["psnr_db"]
+            print(f"{path.name}: {psnr_db:.2f} dB, {row['command']}")
         return 0
     count = {"equal": 0, "differs": 0, "not here": 0}
     for check in results.verify(args.device, args.images or ()):
@@ -168,117 +145,49 @@ def _results(args) -> int:
     return 1 if count["differs"] else 0
 
 
+@command("status", "action names --verify")
 def _data(args) -> int:
+    """Fetch the data sets, or say what is here, and its licences."""
     if args.action == "fetch":
         datasets.fetch(args.names or None)
         return 0
-    if unknown := set(args.names) - set(datasets.names()):
-        there = ", ".join(datasets.names())
-        raise ValueError(f"there is no data set {min(unknown)}; there are {there}")
-    complete = True
-    for row in datasets.status(verify=args.verify):
-        if row.name in (args.names or datasets.names()):
-            here = f"{row.present}/{row.total} files"
-            print(f"{row.name:<15}{here:<14}{row.megabytes:5.1f} MB  {row.where}")
-            print(f"{'':<15}for {row.purpose}\n{'':<15}licence: {row.licence}")
-            complete &= row.present in (0, row.total)
-    if args.verify and not complete:
-        print("srcnn data: some files are missing or differ; srcnn data fetch")
-    return 1 if args.verify and not complete else 0
+    rows = {row.name: row for row in datasets.status(verify=args.verify)}
+    if unknown := set(args.names) - set(rows):
+        raise ValueError(f"no data set {min(unknown)}; there are {', '.join(rows)}")
+    rows = [rows[name] for name in args.names or rows]
+    for row in rows:
+        here = f"{row.present}/{row.total} files"
+        print(f"{row.name:<15}{here:<14}{row.megabytes:5.1f} MB  {row.where}")
+        print(f"{'':<15}for {row.purpose}\n{'':<15}licence: {row.licence}")
+    return 1 if args.verify and any(0 < r.present < r.total for r in rows) else 0
 
 
+@command("--model 9-1-5 --scale 3 --onnx srcnn.onnx", "--model! --scale --onnx!")
 def _export(args) -> int:
-    model = checkpoints.load(args.model, args.scale)
-    print(checkpoints.export_onnx(model, args.onnx))
+    """Write a network as ONNX, for other programs."""
+    print(checkpoints.export_onnx(checkpoints.load(args.model, args.scale), args.onnx))
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+def _method(args) -> methods.Method:
+    choices = {"model": args.model, "scale": args.scale, "device": args.device}
+    return methods.get(args.method, **choices)
 
 
-OPTIONS = {
-    "input": {"metavar": "IN", "help": "a picture, or a folder of pictures"},
-    "output": {"metavar": "OUT", "help": "a .png, …; for a folder, another folder"},
-    "what": {"choices": ("verify", "list", "record")},
-    "action": {"choices": ("fetch", "status")},
-    "names": {"metavar": "NAME", "nargs": "*", "help": "data sets (default: all)"},
-    "--verify": {"action": "store_true", "help": "status: check every sha256"},
-    "--scale": {"type": int, "choices": protocol.SCALES},
-    "--method": {"choices": methods.NAMES, "default": "srcnn", "help": "default srcnn"},
-    "--model": {"metavar": "NAME|FILE", "help": "9-1-5 (default), 9-5-5+ (with self-"
-                "ensemble), official/9-5-5-imagenet, … or a .safetensors file"},
-    "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto"},
-    "--images": {"metavar": "NAME|DIR", "help": "a data set, or a folder of pictures"},
-    "--luma": {"choices": ("y", "gray"), "default": "y", "help": "gray: as on BSD200"},
-    "--json": {"metavar": "FILE", "help": "write the numbers; - prints them"},
-    "--preset": {"choices": training.PRESETS, "help": "the recipe (default quick)"},
-    "--out": {"metavar": "DIR", "default": "runs", "help": "default runs/"},
-    "--resume": {"action": "store_true", "help": "go on with a stopped run"},
-    "--overwrite": {"action": "store_true", "help": "replace a finished run"},
-    "--threads": {"metavar": "N", "type": int, "help": "default: found by trial"},
-    "--onnx": {"metavar": "FILE", "help": "what to write"},
-}  # fmt: skip
-#: Function, what it does, an example, options: ! is required, + takes several.
-COMMANDS = (
-    (_upscale, "enlarge a picture, or all pictures of a folder",
-     "photo.jpg big.png --scale 3", "input output --scale! --method --model --device"),
-    (_evaluate, "measure a method's PSNR and SSIM by the paper's protocol",
-     "--method bicubic --scale 3 --dataset Set5",
-     "--images! --scale! --method --model --luma --json --device"),
-    (_train, "train a network, or what another method needs",
-     "--scale 3 --arch 9-1-5 --preset quick --out runs/first", "--scale! --images+ "
-     "--method --preset --out --resume --overwrite --threads --device"),
-    (_results, "verify, list or record the results of this book", "verify --dataset Set5",
-     "what --images+ --method --model --scale+ --luma --device"),
-    (_data, "fetch the data sets, or say what is here, and its licences", "status",
-     "action names --verify"),
-    (_export, "write a network as ONNX, for other programs",
-     "--model 9-1-5 --scale 3 --onnx srcnn.onnx", "--model! --scale --onnx!"),
-)  # fmt: skip
-
-
-def _add_config(p: _Parser) -> None:
-    """An option for each field of `training.Config`, as it is annotated."""
-    types = typing.get_type_hints(training.Config)
-    for field in dataclasses.fields(training.Config):
-        kind = (*typing.get_args(types[field.name]), types[field.name])[0]  # int | None
-        about = {"help": field.metadata.get("help", "default: the preset's")}
-        if kind is bool:
-            about |= {"action": "store_true", "default": None}
-        else:
-            about |= {"type": kind, "choices": field.metadata.get("choices")}
-        if field.name != "scale":
-            p.add_argument("--" + field.name.replace("_", "-"), **about)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="srcnn", description="SRCNN, reproduced.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for run, about, example, options in COMMANDS:
-        name = run.__name__[1:]
-        epilog = f"Example: srcnn {name} {example}"
-        p = commands.add_parser(name, help=about, description=about, epilog=epilog)
-        p.set_defaults(run=run)
-        for option in options.split():
-            name, more = option.rstrip("!+"), {}
-            if option != name:
-                more = {"required": True} if option[-1] == "!" else {"nargs": "+"}
-            also = ["--dataset"] if name == "--images" else []
-            p.add_argument(name, *also, **OPTIONS[name], **more)
-        if run is _train:
-            _add_config(p)
-    return parser
+def _pictures(args, usual=(), fallback: str | None = None) -> datasets.Dataset:
+    """The data sets and folders that ``--images`` names."""
+    found = datasets.gather(args.images or usual, fallback)
+    if found.stands_for and not args.rank:
+        _complain(args, f"{found.stands_for} is not here; taking {found.name}")
+    return found
 
 
 def _complain(args, text) -> None:
     """One line on standard error."""
     if isinstance(text, OSError) and text.filename:
         text = f"{text.filename}: {text.strerror}"
-    process = f" (process {args.rank})" if args.rank else ""
-    line = " ".join(str(text).split())
-    print(f"srcnn {args.command}{process}: {line}", file=sys.stderr, flush=True)
+    who = f"srcnn {args.command}" + (f" (process {args.rank})" if args.rank else "")
+    print(f"{who}: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -286,17 +195,15 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a console that can't show "×" gets "?"
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")
-    args = _parser().parse_args(argv)
+    args = parse(argv)
     args.rank = int(os.environ.get("RANK", "0"))  # of the processes of torchrun
-    for name in ("PIL", "tifffile"):  # what is wrong with a picture, `images` says
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Under torchrun each process says what is wrong with it, such as a busy port.
+    logging.lastResort = None  # what is wrong with a picture, `images` says
     faults = (ValueError, OSError, datasets.DataError, training.TrainingError)
+    # Under torchrun each process says what is wrong with it, such as a busy port.
     faults += (RuntimeError,) if "RANK" in os.environ else ()
     try:
-        with warnings.catch_warnings():
-            for category in HARMLESS:
-                warnings.simplefilter("ignore", category)
+        with warnings.catch_warnings():  # a driver too old for the GPU is one line too
+            warnings.simplefilter("ignore", FutureWarning)
             warnings.filterwarnings("ignore", module=r"PIL\.")
             warnings.showwarning = lambda text, *_, **__: _complain(args, text)
             status = args.run(args)

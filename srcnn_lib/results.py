@@ -1,8 +1,8 @@
 """Recorded results: write them, verify them, compare them with the paper's.
 
-``data/results/*.json`` has a list of rows per model, one row per data set ×
-scale × kind of luma, each with its pictures, protocol, command, date and
-device.  ``data/printed.csv`` has the numbers that the papers print.
+``data/results/*.json`` has the rows of one model each, by data set, scale and kind of
+luma, with pictures, protocol, command, date and device; ``data/printed.csv`` what the
+papers print.
 """
 
 import csv
@@ -10,20 +10,23 @@ import datetime
 import functools
 import hashlib
 import json
-import statistics
+import operator
 from collections import namedtuple
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from . import checkpoints, datasets, methods, protocol
+from .files import write_atomically
 from .methods import sparse_coding, trained
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
 #: Weights without biases (TPAMI section 4.3.2).
 WEIGHTS = {"9-1-5": 8_032, "9-3-5": 24_416, "9-5-5": 57_184}
 _R, _Q = "recomputed", "quoted"
-#: Set5 x3 of the paper's ablations (TPAMI sections 4.3 and 4.5): experiment →
-#: variant → dB, and how it was checked; colour: what the paper calls RGB PSNR.
+#: Set5 x3 of the paper's ablations (TPAMI sections 4.3 and 4.5): experiment → variant →
+#: dB, and how it was checked.  colour: what the paper calls RGB PSNR.
 ABLATIONS = {
     "data": {"91": (32.39, _R), "ImageNet": (32.52, _R)},
     "width": {"128/64": (32.60, _Q), "64/32": (32.52, _R), "32/16": (32.26, _Q)},
@@ -35,14 +38,14 @@ ABLATIONS = {
 WIDTH_SECONDS = {"128/64": 0.60, "64/32": 0.18, "32/16": 0.05}
 #: Largest difference that is still the same number, on another machine.
 TOLERANCE = {"psnr_db": 0.005, "ssim": 0.0001}
-
 #: What tells one row from another.
 KEYS = ("method", "model", "dataset", "scale", "luma")
+_key = operator.itemgetter(*KEYS)
 #: A printed number: psnr_db or ssim of an image or, where that is None, the mean;
 #: checked is "recomputed", "printed" or "quoted" (from later papers).
 Printed = namedtuple("Printed", (*KEYS, "metric", "image", "value", "source", "page",
                                  "checked"))  # fmt: skip
-#: What `verify` finds: the verdict is "equal", "differs" or "not here".
+#: What `verify` finds: the verdict is "equal", "differs", "not here" or "left out".
 Check = namedtuple("Check", "row verdict detail")
 #: A printed number beside ours.  made: "authors' weights", "trained here" or "run
 #: here"; difference: ours, rounded as the paper rounds, minus the paper's; verdict:
@@ -54,9 +57,8 @@ Compared = namedtuple("Compared", "printed made model ours row difference verdic
 def printed_rows() -> tuple[Printed, ...]:
     """All printed numbers that one of the book's methods can be held to."""
     file = datasets.data_folder() / "printed.csv"
-    with open(file, newline="", encoding="utf-8") as lines:
-        _, *found = csv.reader(lines)
-    found = [Printed(*(text or None for text in row)) for row in found]
+    _, *lines = csv.reader(file.read_text(encoding="utf-8").splitlines())
+    found = [Printed(*(text or None for text in line)) for line in lines]
     return tuple(p._replace(scale=int(p.scale), value=float(p.value)) for p in found)
 
 
@@ -78,7 +80,7 @@ def folder() -> Path:
     return datasets.data_folder() / "results"
 
 
-def _read(path: Path) -> list[dict]:
+def _read(path: Path):
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
@@ -97,10 +99,6 @@ def recorded(
     return next((row for row in rows() if _key(row) == wanted), None)
 
 
-def _key(row: dict) -> tuple:
-    return tuple(row[key] for key in KEYS)
-
-
 def _numbers(row: dict) -> dict[str | None, dict]:
     """Picture → its PSNR and SSIM; None → their means."""
     return {None: row["mean"]} | {image["name"]: image for image in row["images"]}
@@ -113,18 +111,17 @@ def measure(
     """Evaluate and return a row; nothing is written.  SRCNN is 9-1-5 by default."""
     if method == "srcnn":
         model = model or "9-1-5"
-    made = _made_by(method, model, scale)  # first: it may fail
+    made = _made_by(method, model, scale)  # first, as measuring takes long
     call = methods.get(method, model=model, scale=scale, device=device)
     scores = protocol.evaluate(call, datasets.load(dataset), scale, kind=luma)
     psnr_db, ssim = protocol.mean(scores)
     command = f"srcnn evaluate --method {method} --scale {scale} --dataset {dataset}"
     command += f" --model {model}" if model else ""
-    command += " --luma gray" if luma == "gray" else ""
     return dict(zip(KEYS, (method, model, dataset, scale, luma))) | {
         # Finer than the pictures' values, as a table rounds it once more.
         "mean": {"psnr_db": round(psnr_db, 6), "ssim": round(ssim, 8)},
         "protocol": protocol.PROTOCOL,
-        "command": command,
+        "command": command + (" --luma gray" if luma == "gray" else ""),
         "date": datetime.date.today().isoformat(),
         "images": [
             {"name": s.name, "psnr_db": round(s.psnr_db, 4), "ssim": round(s.ssim, 6)}
@@ -135,14 +132,12 @@ def measure(
 
 def _made_by(method: str, model: str | None, scale: int) -> dict:
     """What the numbers rest on: all minutes of training, and the device."""
-    card = {}
-    if (model or "").startswith("official/"):
-        pass
-    elif method == "srcnn":
+    path = Path()
+    if method == "srcnn":
         path = checkpoints.locate(model.removesuffix("+"), scale)
-        card = checkpoints.read_card(path) if path.suffix != ".mat" else {}
-    elif method in trained.PARTS:
-        card = checkpoints.read_card(trained.locate(method, scale, model))
+    elif method in trained.PARTS and model != sparse_coding.OFFICIAL:
+        path = trained.locate(method, scale, model)
+    card = checkpoints.read_card(path) if path.suffix == ".safetensors" else {}
     minutes = round(checkpoints.budget(card, "minutes"), 2)
     return {"minutes": minutes or None, "device": card.get("device")}
 
@@ -154,9 +149,9 @@ def record(new: list[dict]) -> list[Path]:
         name = "_".join(filter(None, (row["method"], row["model"])))
         path = folder() / f"{name.replace('/', '_')}.json"
         kept = {_key(row): row for row in (*_read(path), row)}
-        ordered = sorted(kept.values(), key=lambda row: tuple(map(str, _key(row))))
+        ordered = [kept[key] for key in sorted(kept, key=str)]
         lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in ordered)
-        checkpoints.write_atomically(path, f"[\n{lines}\n]\n".encode())
+        write_atomically(path, f"[\n{lines}\n]\n".encode())
         written[path] = None
     return list(written)
 
@@ -164,21 +159,16 @@ def record(new: list[dict]) -> list[Path]:
 def verify(device: str = "auto", names: Collection[str] = ()) -> Iterator[Check]:
     """Hold our weights to their cards, then recompute what this machine can.
 
-    `names` are data sets, where not all are wanted; a ValueError names one on
-    which nothing is recorded.
+    `names` are data sets, where not all are wanted; ValueError: there is no row of one.
     """
     kept = [row for row in rows() if not names or row["dataset"] in names]
     if missing := set(names) - {row["dataset"] for row in kept}:
-        raise ValueError(f"--dataset {missing.pop()}: nothing is recorded on it")
+        raise ValueError(f"--dataset {min(missing)}: nothing is recorded on it")
     for path in sorted(checkpoints.folder().glob("*.safetensors")):
-        card = path.with_suffix(".json")
-        if not card.is_file():
-            yield Check(path.name, "differs", f"its card {card.name} is missing")
-            continue
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        same = digest == json.loads(card.read_text("utf-8"))["sha256"]
-        detail = "sha256 as in its card" if same else f"sha256 is {digest}"
-        yield Check(path.name, "equal" if same else "differs", detail)
+        card = _read(path.with_suffix(".json")) or {"sha256": "missing"}
+        verdict = "equal" if digest == card["sha256"] else "differs"
+        yield Check(path.name, verdict, f"sha256 {digest}, the card's {card['sha256']}")
     for row in kept:
         label = f"{row['model'] or row['method']} x{row['scale']} {row['dataset']}"
         label += " (gray)" if row["luma"] == "gray" else ""
@@ -205,31 +195,24 @@ def _differ(row: dict, now: dict) -> tuple[str, str]:
 def compare(means_only: bool = True) -> list[Compared]:
     """Every printed number beside what this book recorded for it.
 
-    SRCNN, and SC at x3, appear twice: with the authors' own weights, which proves
-    the protocol, and as trained here.
+    SRCNN, and SC at x3, appear twice: with the authors' weights, and as trained here.
     """
-    by_key = {_key(row): row for row in rows()}
-    found = []
+    by_key, found = {_key(row): row for row in rows()}, []
     for p in printed_rows():
-        if means_only and p.image is not None:
-            continue
         ours = p.model and p.model.removeprefix("official/").rpartition("-")[0]
-        candidates = [("run here" if p.method == "bicubic" else "trained here", ours)]
-        authors = sparse_coding.OFFICIAL if p.method == "sc" else p.model
-        if authors:
-            candidates.insert(0, ("authors' weights", authors))
-        for made, model in candidates:
+        candidates = {"run here" if p.method == "bicubic" else "trained here": ours}
+        if authors := sparse_coding.OFFICIAL if p.method == "sc" else p.model:
+            candidates = {"authors' weights": authors} | candidates
+        for made, model in candidates.items():
             row = by_key.get((p.method, model, p.dataset, p.scale, p.luma))
-            value = difference = None
-            verdict = "not yet"
+            value, difference, verdict = None, None, "not yet"
             if row is not None:
                 value = _numbers(row)[p.image][p.metric]
                 digits = 2 if p.metric == "psnr_db" else 4
                 difference = round(round(value, digits) - p.value, digits)
-                verdict = "above" if difference > 0 else "below"
-                verdict = verdict if difference else "equal"
+                verdict = ("below", "equal", "above")[int(np.sign(difference)) + 1]
             found.append(Compared(p, made, model, value, row, difference, verdict))
-    return found
+    return [c for c in found if not (means_only and c.printed.image)]
 
 
 def study(name: str) -> list[dict]:
@@ -241,18 +224,14 @@ def study(name: str) -> list[dict]:
 def ablation(name: str, preset: str = "quick") -> dict[str, list[dict]]:
     """Variant → its rows, one a seed, as `benchmarks/ablations.py` wrote.
 
-    Their weights are not kept, so `verify` can't recompute them.  Rows without a
-    preset belong to ``"quick"`` and ``"full"`` alike.
+    `verify` can't recompute them, as no weights are kept.  Rows without a preset count
+    for all.
     """
     found = {}
     for row in _read(folder() / "ablations" / f"{name}.json"):
         if row.get("preset", preset) == preset:
             found.setdefault(row.get("name", row.get("arch")), []).append(row)
     return found
-
-
-def _psnr_db(row: Printed | dict) -> float:
-    return row["mean"]["psnr_db"] if isinstance(row, dict) else row.value
 
 
 def glance() -> dict[str, str]:
@@ -268,9 +247,10 @@ def glance() -> dict[str, str]:
         ("SRCNN 9-5-5 from ImageNet, paper", printed, "srcnn", large),
         ("SRCNN 9-5-5 from 91 images, trained here", recorded, "srcnn", "9-5-5"),
     ):
-        found = [find(method, "Set5", s, model=model) for s in protocol.SCALES]
-        cells = [f"{_psnr_db(row):.2f} dB" if row else "not yet" for row in found]
+        cells = []
+        for row in (find(method, "Set5", s, model=model) for s in protocol.SCALES):
+            value = row and (row.value if find is printed else row["mean"]["psnr_db"])
+            cells.append(f"{value:.2f} dB" if row else "not yet")
         lines.append(f"| {label} | {' | '.join(cells)} |")
     times = [r["to_level"] for r in study("time_to_paper") if r["who"] == "ours"]
-    seconds = f"{statistics.median(times):.0f} seconds"
-    return {"results": "\n".join(lines), "seconds": seconds}
+    return {"results": "\n".join(lines), "seconds": f"{np.median(times):.0f} seconds"}
