@@ -198,7 +198,7 @@ def compare(means_only: bool = True) -> list[Compared]:
     SRCNN, and SC at x3, appear twice: with the authors' weights, and as trained here.
     """
     by_key, found = {_key(row): row for row in rows()}, []
-    for p in printed_rows():
+    for p in (row for row in printed_rows() if not (means_only and row.image)):
         ours = p.model and p.model.removeprefix("official/").rpartition("-")[0]
         candidates = {"run here" if p.method == "bicubic" else "trained here": ours}
         if authors := sparse_coding.OFFICIAL if p.method == "sc" else p.model:
@@ -212,7 +212,7 @@ def compare(means_only: bool = True) -> list[Compared]:
                 difference = round(round(value, digits) - p.value, digits)
                 verdict = ("below", "equal", "above")[int(np.sign(difference)) + 1]
             found.append(Compared(p, made, model, value, row, difference, verdict))
-    return [c for c in found if not (means_only and c.printed.image)]
+    return found
 
 
 def study(name: str) -> list[dict]:
