@@ -95,7 +95,7 @@ def _evaluate(args) -> int:
 )
 def _train(args) -> int:
     """Train a network, or what another method needs."""
-    pictures = _pictures(args, ["T91"], "demo-train")
+    pictures = _pictures(args)
     if args.method != "srcnn":
         fit = "command run rank method scale images seed out device".split()
         for option in (k for k, v in vars(args).items() if v and k not in fit):
@@ -174,9 +174,10 @@ def _method(args) -> methods.Method:
     return methods.get(args.method, **choices)
 
 
-def _pictures(args, usual=(), fallback: str | None = None) -> datasets.Dataset:
-    """The data sets and folders that ``--images`` names."""
-    found = datasets.gather(args.images or usual, fallback)
+def _pictures(args) -> datasets.Dataset:
+    """The data sets and folders that ``--images`` names; T91 where it is not given."""
+    fallback = None if args.images else "demo-train"
+    found = datasets.gather(args.images or ["T91"], fallback)
     if found.stands_for and not args.rank:
         _complain(args, f"{found.stands_for} is not here; taking {found.name}")
     return found
