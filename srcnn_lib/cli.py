@@ -8,7 +8,6 @@ line on standard error and never a traceback.
 import contextlib
 import dataclasses
 import functools
-import itertools
 import json
 import logging
 import os
@@ -113,7 +112,7 @@ def _train(args) -> int:
     card = training.train(config, pictures, name=pictures.name, **choices).card
     if args.rank:
         return 0
-    for name, reason in itertools.islice(card["skipped"].items(), 5):
+    for name, reason in list(card["skipped"].items())[:5]:
         _complain(args, f"{name}: {reason}; left out, one of {len(card['skipped'])}")
     path = Path(args.out) / f"{config.arch}_x{config.scale}.safetensors"
     psnr_db, base_db = card["validation_psnr_db"], card["validation_bicubic_db"]
@@ -131,7 +130,7 @@ def _results(args) -> int:
     """Recompute the recorded results of this book, or record new ones."""
     if args.what == "record":
         sets, scales = args.images or ("Set5", "Set14"), args.scale or protocol.SCALES
-        for dataset, scale in itertools.product(sets, scales):
+        for dataset, scale in [(d, s) for d in sets for s in scales]:
             choices = {"model": args.model, "luma": args.luma, "device": args.device}
             row = results.measure(args.method, dataset, scale, **choices)
             path, psnr_db = results.record([row])[0], row["mean"]["psnr_db"]
@@ -200,8 +199,7 @@ def main(argv: list[str] | None = None) -> int:
     args.rank = int(os.environ.get("RANK", "0"))  # of the processes of torchrun
     logging.lastResort = None  # what is wrong with a picture, `images` says
     faults = (ValueError, OSError, datasets.DataError, training.TrainingError)
-    # Under torchrun each process says what is wrong with it, such as a busy port.
-    faults += (RuntimeError,) if "RANK" in os.environ else ()
+    faults += (RuntimeError,) * ("RANK" in os.environ)  # of torchrun: a busy port, …
     try:
         with warnings.catch_warnings():  # a driver too old for the GPU is one line too
             warnings.simplefilter("ignore", FutureWarning)

@@ -45,7 +45,7 @@ _key = operator.itemgetter(*KEYS)
 #: checked is "recomputed", "printed" or "quoted" (from later papers).
 Printed = namedtuple("Printed", (*KEYS, "metric", "image", "value", "source", "page",
                                  "checked"))  # fmt: skip
-#: What `verify` finds: the verdict is "equal", "differs", "not here" or "left out".
+#: What `verify` finds: the verdict is "equal", "differs" or "not here".
 Check = namedtuple("Check", "row verdict detail")
 #: A printed number beside ours.  made: "authors' weights", "trained here" or "run
 #: here"; difference: ours, rounded as the paper rounds, minus the paper's; verdict:

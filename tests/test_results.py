@@ -90,13 +90,6 @@ def test_what_is_wrong_is_said_before_anything_is_measured(world, monkeypatch, m
         world.measure(method="srcnn", model=model)
 
 
-def test_srcnn_is_9_1_5_where_no_model_is_given(world):
-    world.weights.rename(world.weights.with_name("9-1-5_x3.safetensors"))
-    row = world.measure(method="srcnn")
-    assert row["model"] == "9-1-5" and row["minutes"] == 1.5
-    assert row["command"].endswith("--model 9-1-5")
-
-
 def test_recording_replaces_and_never_doubles(world):
     first = world.measure()
     (path,) = results.record([first])
