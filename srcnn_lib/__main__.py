@@ -1,4 +1,4 @@
-"""Where a process begins: before PyTorch is there, which takes seconds."""
+"""Where ``srcnn`` begins: Ctrl-C is one line even while PyTorch is imported."""
 
 import os
 import signal
@@ -6,25 +6,18 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; Ctrl-C is answered in one line from the start."""
-    if os.environ.get("RANK", "0") != "0":  # torchrun: process 0 speaks
-        sys.stdout = sys.stderr = open(os.devnull, "w")
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.default_int_handler:
-        # An exception amid an import would show in many ways.
-        signal.signal(signal.SIGINT, _stop)
+    """Run the command line; returns the exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)  # amid an import, no exception would do
     from . import cli
 
-    return cli.main(ready=lambda: signal.signal(signal.SIGINT, usual))
+    if signal.getsignal(signal.SIGINT) is _stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return cli.main()
 
 
 def _stop(*_) -> None:
-    line = "srcnn: stopped"
-    if sys.argv[1:2] == ["train"]:
-        line = (
-            "srcnn train: stopped; the same command with --resume goes on"
-        )
-    print(line, file=sys.stderr, flush=True)
+    print("srcnn: stopped before it began", file=sys.stderr, flush=True)
     os._exit(130)
 
 

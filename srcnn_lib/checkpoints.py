@@ -1,23 +1,25 @@
-"""Weights: ours, the authors', and exports to other programs.
+"""Weights: ours, the authors', and their export as ONNX.
 
-Ours are ``NAME.safetensors`` beside a card ``NAME.json`` that says how they
-were made.  Neither format can execute anything.
+Ours are ``NAME.safetensors`` beside a card ``NAME.json`` that says how they were
+made.  Neither these formats nor the authors' .mat files can execute anything.
 """
 
 import datetime
 import hashlib
 import json
 import os
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from . import datasets
 from .files import write_atomically
-from .models import SRCNN, Architecture
+from .models import SRCNN
 
 #: The authors' models: name → folder in ``srcnn-official``, and its scales.
 OFFICIAL = {
@@ -51,29 +53,22 @@ def names() -> dict[str, tuple[int, ...]]:
 
 
 def locate(name: str, scale: int | None = None) -> Path:
-    """The file that a model name means.
+    """The file that a model name means; CheckpointError when there is none.
 
-    Raises
-    ------
-    CheckpointError : for an unknown name or a scale it does not exist for.
-    datasets.DataError : when the authors' models can't be had.
+    DataError: the authors' models can't be had.
     """
-    given = Path(name)
-    if given.suffix in (".safetensors", ".mat"):
-        if not given.is_file():
+    if Path(name).suffix in (".safetensors", ".mat"):
+        if not Path(name).is_file():
             raise CheckpointError(f"{name}: no such file")
-        return given
+        return Path(name)
     known = names()
     if name not in known:
-        raise CheckpointError(
-            f"model {name!r} is not known; there are {', '.join(known)}, "
-            "or give a .safetensors file"
-        )
-    there = ", ".join(f"x{s}" for s in known[name])
-    if scale is None:
-        raise CheckpointError(f"model {name} needs --scale; it is for {there}")
+        there = f"{', '.join(known)}, or give a .safetensors file"
+        raise CheckpointError(f"model {name!r} is not known; there are {there}")
     if scale not in known[name]:
-        raise CheckpointError(f"model {name} is for {there}, not x{scale}")
+        there = ", ".join(f"x{s}" for s in known[name])
+        but = "give --scale" if scale is None else f"not x{scale}"
+        raise CheckpointError(f"model {name} is for {there}; {but}")
     if name in OFFICIAL:
         return datasets.path("srcnn-official") / OFFICIAL[name][0] / f"x{scale}.mat"
     return folder() / f"{name}_x{scale}.safetensors"
@@ -84,9 +79,10 @@ def load(name: str, scale: int | None = None) -> SRCNN:
 
     Parameters
     ----------
-    name : such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that
-        ends in .safetensors or .mat.
-    scale : the magnification; a file that knows its own must agree.
+    name : such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
+        .safetensors or .mat.
+    scale : the magnification.  A card that says another one is an error; where there is
+        no card, a file name that does, such as x3.mat, is a warning.
 
     Raises
     ------
@@ -94,52 +90,57 @@ def load(name: str, scale: int | None = None) -> SRCNN:
     """
     path = locate(name, scale)
     if path.suffix == ".mat":
+        told = re.search(r"x([234])$", path.stem)
+        if scale and told and int(told[1]) != scale:
+            warnings.warn(f"{path}: made for x{told[1]}, not x{scale}", stacklevel=2)
         return _load_mat(path)
-    card = read_card(path)
-    trained_for = card.get("scale")
-    if scale is not None and trained_for not in (None, scale):
-        raise CheckpointError(f"{path}: is for x{trained_for}, not x{scale}")
+    tensors, card = read_tensors(path)
+    if scale and card.get("scale") not in (None, scale):
+        raise CheckpointError(f"{path}: is for x{card['scale']}, not x{scale}")
     try:
-        architecture = Architecture(
-            tuple(card["f"]),
-            tuple(card["n"]),
-            card["channels"],
-            card.get("residual", False),  # cards that are older lack it
-        )
-        model = SRCNN(*architecture)
-        model.load_state_dict(load_file(path))
-    except (
-        SafetensorError, KeyError, RuntimeError, OSError, TypeError, ValueError
-    ) as e:  # fmt: skip
-        reason = str(e).splitlines()[0]
-        raise CheckpointError(f"{path}: damaged weights ({reason})") from None
+        sizes = tuple(card["f"]), tuple(card["n"]), card["channels"]
+        model = SRCNN(*sizes, card.get("residual", False))
+        model.load_state_dict(tensors)
+    except (KeyError, RuntimeError, TypeError, ValueError) as e:
+        raise _damaged(path, e) from None
     return model
 
 
-def read_card(path: Path) -> dict:
-    """The card inside a .safetensors file: how the weights were made."""
+def _damaged(path, why: Exception, whose="weights of this book") -> CheckpointError:
+    reason = " ".join(str(why).split())[:200]
+    return CheckpointError(f"{path}: not {whose}, or damaged ({reason})")
+
+
+def read_card(path: str | os.PathLike) -> dict:
+    """The card in a .safetensors file: how the weights were made."""
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such file")
     try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > 1_000_000:
-                raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
-        card = json.loads(header["__metadata__"]["card"])
-        if not isinstance(card, dict):
-            raise ValueError("its card is no card")
-        return card
-    except (OSError, KeyError, TypeError, ValueError) as e:
-        raise CheckpointError(
-            f"{path}: not weights of this book, or damaged ({e})"
-        ) from None
+        with safe_open(path, "pt") as file:
+            card = json.loads(file.metadata()["card"])
+        if isinstance(card, dict):
+            return card
+        raise ValueError("its card is no card")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as e:
+        raise _damaged(path, e) from None
+
+
+def read_tensors(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors of a .safetensors file, all finite, on the CPU, and its card."""
+    card = read_card(path)
+    tensors = load_file(path)  # `safe_open` has checked the file
+    _check_finite(tensors, path)
+    return tensors, card
+
+
+def _check_finite(tensors: dict[str, torch.Tensor], path: str | os.PathLike) -> None:
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: {name} is not finite; take other weights")
 
 
 def budget(card: dict, key: str) -> float:
-    """Sum of `key`, ``"minutes"`` or ``"sub_images"``, over all training.
-
-    That of the weights which a run went on from counts too, as far as cards
-    tell.
-    """
+    """Sum of ``"minutes"`` or ``"sub_images"``, with those of the runs before it."""
     total = 0
     while card:
         total += card.get(key) or 0
@@ -147,53 +148,24 @@ def budget(card: dict, key: str) -> float:
     return total
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors of a .safetensors file, on the CPU, and its card.
-
-    Raises
-    ------
-    CheckpointError : for a file that is missing, damaged or not of this book.
-    """
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: no such file")
-    card = read_card(path)
-    try:
-        return load_file(path), card
-    except (SafetensorError, OSError, ValueError) as e:
-        reason = str(e).splitlines()[0]
-        raise CheckpointError(f"{path}: damaged weights ({reason})") from None
-
-
 def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
-    """Write weights and their card, as `write_tensors` does.
-
-    `card`: what is known of the training; the architecture is added.
-    """
+    """Write weights and their card, to which the architecture is added."""
     a = model.architecture
     architecture = {"f": list(a.f), "n": list(a.n), "channels": a.channels}
-    if a.residual:
-        architecture["residual"] = True
-    card = architecture | card
-    return write_tensors(model.state_dict(), path, card)
+    architecture |= {"residual": True} if a.residual else {}
+    return write_tensors(model.state_dict(), path, architecture | card)
 
 
 def write_tensors(
     tensors: dict[str, torch.Tensor], path: str | os.PathLike, card: dict
 ) -> Path:
-    """Write tensors and their card, each atomically.
+    """Write tensors into a .safetensors file, and their card into it and beside it.
 
-    Parameters
-    ----------
-    path : ends in .safetensors; the card goes beside it, in .json, with the
-        sha256 of the tensors' file.
-    card : how they were made; the date is added.
+    The date is added to the card, and beside it the sha256 of the tensors' file.
     """
-    path = Path(path)
-    card = dict(card)
-    card.setdefault("date", datetime.date.today().isoformat())
-    tensors = {
-        k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()
-    }
+    path, today = Path(path), datetime.date.today().isoformat()
+    card = card | {"date": card.get("date", today)}
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     blob = save(tensors, metadata={"card": json.dumps(card)})
     write_atomically(path, blob)
     card["sha256"] = hashlib.sha256(blob).hexdigest()
@@ -205,11 +177,9 @@ def write_tensors(
 def _load_mat(path: Path) -> SRCNN:
     """The authors' MATLAB weights, for luma (their SRCNN.m, 2014).
 
-    Each filter is a column-major vector of f × f weights:
-    weights_conv1 (f1², n1), weights_conv2 (n1, f2², n2), weights_conv3
-    (n2, f3²); biases (n, 1).  ``imfilter`` is correlation, as Conv2d is.
-
-    Nothing in the file is executed: ``loadmat`` reads numbers and text, and
+    Each filter is a column-major vector of f × f weights: weights_conv1 (f1², n1),
+    weights_conv2 (n1, f2², n2), weights_conv3 (n2, f3²); biases (n, 1).
+    ``imfilter`` is correlation, as Conv2d is.  ``loadmat`` executes nothing: it
     gives functions and objects of MATLAB as such, without calling them.
     """
     from scipy.io import loadmat
@@ -223,109 +193,46 @@ def _load_mat(path: Path) -> SRCNN:
         sizes = [round(stack.shape[-1] ** 0.5) for stack in stacks]
         model = SRCNN(sizes, (w1.shape[1], w3.shape[0]))
         with torch.no_grad():
-            for conv, stack, size, bias in zip(
-                model.convs, stacks, sizes, biases
-            ):
-                filters = stack.reshape(*stack.shape[:2], size, size)
-                filters = np.ascontiguousarray(filters.swapaxes(2, 3))
-                conv.weight.copy_(torch.from_numpy(filters))
+            for conv, stack, size, bias in zip(model.convs, stacks, sizes, biases):
+                filters = stack.reshape(*stack.shape[:2], size, size).swapaxes(2, 3)
+                conv.weight.copy_(torch.from_numpy(np.ascontiguousarray(filters)))
                 conv.bias.copy_(torch.from_numpy(bias))
     except Exception as e:  # scipy raises many kinds
-        reason = " ".join(str(e).split())
-        raise CheckpointError(
-            f"{path}: not the authors' weights, or damaged ({reason})"
-        ) from None
+        raise _damaged(path, e, "the authors' weights") from None
+    _check_finite(model.state_dict(), path)
     return model
-
-
-def export_json(model: SRCNN, path: str | os.PathLike) -> Path:
-    """Write the weights as JSON, for JavaScript and for reading by eye.
-
-    ``{"f", "n", "channels", "layers": [{"shape": [out, in, f, f], "weight":
-    […], "bias": […]}…]}``, row-major, rounded to 7 significant digits.
-
-    Raises
-    ------
-    CheckpointError : for a residual network, for which there is no reader.
-    """
-    a = model.architecture
-    if a.residual:
-        raise CheckpointError(
-            f"{path}: a residual network can't be written as JSON; take ONNX"
-        )
-    layers = []
-    for conv in model.convs:
-        weight = conv.weight.detach().cpu().flatten().tolist()
-        bias = conv.bias.detach().cpu().tolist()
-        layers.append(
-            {
-                "shape": list(conv.weight.shape),
-                "weight": [float(f"{w:.7g}") for w in weight],
-                "bias": [float(f"{b:.7g}") for b in bias],
-            }
-        )
-    content = {"f": a.f, "n": a.n, "channels": a.channels, "layers": layers}
-    path = Path(path)
-    write_atomically(path, json.dumps(content).encode())
-    return path
 
 
 def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
     """Write the network as ONNX: input ``y`` and output ``sr_y``, float32.
 
-    Both are (1, channels, height, width) with any height and width; edges
-    are repeated before each layer, as in ``padding="same"``.
-
-    Raises
-    ------
-    CheckpointError : when the package ``onnx`` is not installed.
+    Both are (1, channels, height, width) with any height and width; edges are
+    repeated before each layer.  Without the package ``onnx``: CheckpointError.
     """
     try:
-        from onnx import TensorProto, checker, helper, numpy_helper
+        from onnx import checker, numpy_helper, parser
     except ImportError:
-        raise CheckpointError(
-            f"{path}: writing ONNX needs the package onnx: pip install onnx"
-        ) from None
-    nodes, constants, last = [], [], "y"
+        raise CheckpointError(f"{path}: ONNX needs `pip install onnx`") from None
+    constants, lines, last = {}, [], "y"
     for i, conv in enumerate(model.convs, start=1):
-        final = i == len(model.convs)
         margin = conv.kernel_size[0] // 2
-        if margin:
-            pads = np.array([0, 0, margin, margin] * 2, dtype=np.int64)
-            constants.append(numpy_helper.from_array(pads, f"pads{i}"))
-            nodes.append(
-                helper.make_node(
-                    "Pad", [last, f"pads{i}"], [f"padded{i}"], mode="edge"
-                )
-            )
-            last = f"padded{i}"
-        for key, tensor in (("W", conv.weight), ("b", conv.bias)):
-            array = tensor.detach().cpu().numpy()
-            constants.append(numpy_helper.from_array(array, f"{key}{i}"))
-        residual = model.architecture.residual
-        out = "sr_y" if final and not residual else f"sum{i}"
-        nodes.append(
-            helper.make_node("Conv", [last, f"W{i}", f"b{i}"], [out])
-        )
-        last = out
-        if not final:
-            nodes.append(helper.make_node("Relu", [last], [f"maps{i}"]))
-            last = f"maps{i}"
-    if residual:
-        nodes.append(helper.make_node("Add", [last, "y"], ["sr_y"]))
-    channels = model.architecture.channels
-    ports = [
-        helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, [1, channels, "height", "width"]
-        )
-        for name in ("y", "sr_y")
-    ]
-    graph = helper.make_graph(
-        nodes, "SRCNN", ports[:1], ports[1:], initializer=constants
+        constants[f"pads{i}"] = np.int64([0, 0, margin, margin] * 2)
+        constants[f"W{i}"] = conv.weight.detach().cpu().numpy()
+        constants[f"b{i}"] = conv.bias.detach().cpu().numpy()
+        lines.append(f'padded{i} = Pad <mode = "edge"> ({last}, pads{i})')
+        lines.append(f"sum{i} = Conv (padded{i}, W{i}, b{i})")
+        lines.append(f"maps{i} = Relu (sum{i})")
+        last = f"maps{i}"
+    lines[-1] = f"sr_y = Identity (sum{i})"  # no ReLU
+    if model.architecture.residual:
+        lines[-1] = f"sr_y = Add (sum{i}, y)"
+    port = f"float[1, {model.architecture.channels}, height, width]"
+    whole = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 17]> SRCNN ({port} y) => ({port} sr_y) '
+        "{" + "\n".join(lines) + "}"
     )
-    opsets = [helper.make_opsetid("", 17)]
-    onnx_model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    checker.check_model(onnx_model)
-    path = Path(path)
-    write_atomically(path, onnx_model.SerializeToString())
-    return path
+    for name, array in constants.items():
+        whole.graph.initializer.append(numpy_helper.from_array(array, name))
+    checker.check_model(whole)
+    write_atomically(Path(path), whole.SerializeToString())
+    return Path(path)

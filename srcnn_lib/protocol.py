@@ -21,7 +21,9 @@ from skimage.metrics import structural_similarity
 from .images import luma, modcrop, planes, to_uint8
 from .resize import bicubic, imresize
 
-Method = Callable
+#: ``method(lr_y, scale)``: (h, w) in 0…1 → (h·scale, w·scale), about 0…1.
+Method = Callable[[np.ndarray, int], np.ndarray]
+
 SCALES = (2, 3, 4)
 #: The protocol in one line, kept with every recorded number.
 PROTOCOL = (
@@ -44,60 +46,80 @@ def degrade(
     scale: int,
     *,
     kind: str = "y",
+    colour: str = "y",
     border: str = "clamp",
     lr_uint8: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Steps 1–3: what is to be restored, and what the method is given.
+    """Steps 1–3: the HR image that is to be restored, and its LR image.
 
     Parameters
     ----------
     image : uint8 (H, W), (H, W, 3) or (H, W, 4).
     kind : of luma, see `images.luma`.
+    colour : ``"y"``, or ``"ycbcr"`` or ``"rgb"`` for three planes in place of
+        the luma, see `images.planes`.
     border : see `resize.resize_matrix`.
-    lr_uint8 : round the shrunk picture to 8 bits. The protocol doesn't; the
-        paper's bicubic row on BSD200, alone, comes out only so.
+    lr_uint8 : round the LR image to 8 bits. The protocol does not; only the
+        paper's bicubic row on BSD200 needs it.
 
     Returns
     -------
-    hr_y : uint8 (H', W'), multiples of `scale`.
-    lr_y : float64 (H'/scale, W'/scale), about 0…1.
+    hr : uint8 (H', W') or (H', W', 3); H' and W' are multiples of `scale`.
+    lr : float64 (H'/scale, W'/scale) or with three planes, about 0…1.
 
     Raises
     ------
-    ValueError : when `scale` is not 2, 3 or 4, or the picture too small.
+    ValueError : when `scale` is not 2, 3 or 4, or for an unfit picture.
     """
     check_scale(scale)
-    hr_y = modcrop(luma(image, kind), scale)
+    hr = luma(image, kind) if colour == "y" else planes(image, colour)
+    hr = modcrop(hr, scale)
+    if not hr.size:
+        raise ValueError(f"a picture of {np.shape(image)} has no pixels at x{scale}")
+    if lr_uint8:
+        return hr, imresize(hr, 1 / scale, border=border) / 255.0
+    return hr, imresize(hr / 255.0, 1 / scale, border=border)
+
+
+def pair(
+    image: np.ndarray, scale: int, colour: str = "y"
+) -> tuple[np.ndarray, np.ndarray]:
+    """What SRCNN is given and what it should return, to train and validate.
+
+    Parameters
+    ----------
+    image, scale, colour : see `degrade`.
+
+    Returns
+    -------
+    The bicubic image and the HR image, both float32 in about 0…1 and
+    (H', W'), or (H', W', 3) for three planes.
+    """
+    hr, lr = degrade(image, scale, colour=colour)
+    return bicubic(lr, scale).astype(np.float32), (hr / 255.0).astype(np.float32)
+
+
+def score(
+    method: Method, image: np.ndarray, scale: int, *, name: str = "", **choices
+) -> Score:
+    """All steps for one picture; `choices` are kind, border, lr_uint8 of `degrade`.
+
+    Raises
+    ------
+    ValueError : when SSIM's window does not fit into the cropped picture.
+    """
+    hr_y, lr_y = degrade(image, scale, **choices)
     if min(hr_y.shape) < 11 + 2 * scale:
         raise ValueError(
             f"a picture of {image.shape[0]}×{image.shape[1]} pixels is too "
             f"small to measure at x{scale}; {12 + 3 * scale} would do"
         )
-    if lr_uint8:
-        return hr_y, imresize(hr_y, 1 / scale, border=border) / 255.0
-    return hr_y, imresize(hr_y / 255.0, 1 / scale, border=border)
-
-
-def score(
-    method: Method,
-    image: np.ndarray,
-    scale: int,
-    *,
-    name: str = "",
-    **choices,
-) -> Score:
-    """All steps for one picture; `choices` are those of `degrade`."""
-    hr_y, lr_y = degrade(image, scale, **choices)
     began = time.perf_counter()
     sr_y = method(lr_y, scale)
     seconds = time.perf_counter() - began
     sr_y = to_uint8(np.asarray(sr_y, dtype=float) * 255)
-    return Score(
-        name,
-        psnr(hr_y, sr_y, crop=scale),
-        ssim(hr_y, sr_y, crop=scale),
-        seconds,
-    )
+    measured = [measure(hr_y, sr_y, crop=scale) for measure in (psnr, ssim)]
+    return Score(name, *measured, seconds)
 
 
 def evaluate(
@@ -118,8 +140,7 @@ def evaluate(
 
     Raises
     ------
-    ValueError : for a bad scale, or a picture that is too small; the message
-        names it.
+    ValueError : for a bad scale, or an unfit picture, which the message names.
     """
     check_scale(scale)
     scores = []
@@ -136,10 +157,8 @@ def evaluate(
 
 def mean(scores: list[Score]) -> tuple[float, float]:
     """Mean PSNR in dB and mean SSIM."""
-    return (
-        float(np.mean([s.psnr_db for s in scores])),
-        float(np.mean([s.ssim for s in scores])),
-    )
+    psnr_db, ssim_ = np.mean([(s.psnr_db, s.ssim) for s in scores], axis=0)
+    return float(psnr_db), float(ssim_)
 
 
 def check_scale(scale) -> None:
@@ -151,13 +170,12 @@ def check_scale(scale) -> None:
 def _inner(image: np.ndarray, crop: int) -> np.ndarray:
     height, width = image.shape[:2]
     if 2 * crop >= min(height, width):
-        raise ValueError(
-            f"a border of {crop} leaves nothing of {height}×{width} pixels"
-        )
+        size = f"{height}×{width} pixels"
+        raise ValueError(f"a border of {crop} leaves nothing of {size}")
     return image[crop : height - crop, crop : width - crop].astype(float)
 
 
-def _pair(hr_img, sr_img, crop: int) -> tuple[np.ndarray, np.ndarray]:
+def _cropped(hr_img, sr_img, crop: int) -> tuple[np.ndarray, np.ndarray]:
     hr_img, sr_img = np.asarray(hr_img), np.asarray(sr_img)
     if hr_img.shape != sr_img.shape:
         raise ValueError(f"shapes differ: {hr_img.shape} and {sr_img.shape}")
@@ -176,7 +194,7 @@ def psnr(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
     ------
     ValueError : when shapes differ or nothing is left.
     """
-    hr, sr = _pair(hr_img, sr_img, crop)
+    hr, sr = _cropped(hr_img, sr_img, crop)
     mse = np.mean((hr - sr) ** 2)
     with np.errstate(divide="ignore"):
         return float(10 * np.log10(peak**2 / mse))
@@ -198,22 +216,8 @@ def ssim(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
     Source: Wang et al., IEEE TIP 13(4), 2004, section III-C; means over the
     windows that lie wholly inside, population covariance.
     """
-    hr, sr = _pair(hr_img, sr_img, crop)
+    hr, sr = _cropped(hr_img, sr_img, crop)
     if min(hr.shape) < 11:
         raise ValueError(f"SSIM needs 11×11 pixels, not {hr.shape}")
-    return float(
-        structural_similarity(
-            hr,
-            sr,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            data_range=peak,
-        )
-    )
-
-
-def pair(image: np.ndarray, scale: int, colour: str = "y"):
-    hr = modcrop(planes(image, colour), scale) / 255.0
-    wide = bicubic(imresize(hr, 1 / scale), scale)
-    return wide.astype(np.float32), hr.astype(np.float32)
+    choices = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return float(structural_similarity(hr, sr, data_range=peak, **choices))

@@ -9,6 +9,7 @@ import math
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ from srcnn_lib.models import SRCNN, initialise
 
 @pytest.fixture
 def world(tmp_path, monkeypatch, register):
-    """A set "Small", a model "small" for x3; `rows()` and `write(rows)`."""
+    """A set "Small", a model "small" for x3; `measure(…)` and `checks()`."""
     data = tmp_path / "data" / "small"
     data.mkdir(parents=True)
     photographs = datasets.load("demo-test")
@@ -31,9 +32,8 @@ def world(tmp_path, monkeypatch, register):
     rows, weights = tmp_path / "results", tmp_path / "checkpoints"
     monkeypatch.setattr(results, "folder", lambda: rows)
     monkeypatch.setattr(checkpoints, "folder", lambda: weights)
-    model = initialise(
-        SRCNN((3, 1, 3), (4, 4)), "default", torch.Generator().manual_seed(0)
-    )
+    generator = torch.Generator().manual_seed(0)
+    model = initialise(SRCNN((3, 1, 3), (4, 4)), "default", generator)
     card = {"scale": 3, "minutes": 1.5, "device": "this machine"}
     path = checkpoints.write(model, weights / "small_x3.safetensors", card)
 
@@ -52,15 +52,8 @@ def world(tmp_path, monkeypatch, register):
 def invented(method, dataset, scale, psnr_db, *, ssim=0.9, model=None, luma="y"):
     """A row with one picture."""
     mean = {"psnr_db": psnr_db, "ssim": ssim}
-    return {
-        "method": method,
-        "model": model,
-        "dataset": dataset,
-        "scale": scale,
-        "luma": luma,
-        "mean": mean,
-        "images": [{"name": "baby", **mean}],
-    }
+    about = dict(zip(results.KEYS, (method, model, dataset, scale, luma)))
+    return about | {"mean": mean, "images": [{"name": "baby", **mean}]}
 
 
 # Rows ----------------------------------------------------------------------
@@ -68,13 +61,12 @@ def invented(method, dataset, scale, psnr_db, *, ssim=0.9, model=None, luma="y")
 
 def test_a_row_says_what_was_measured_and_how(world):
     row = world.measure()
-    bicubic = methods.get("bicubic")
-    scores = protocol.evaluate(bicubic, datasets.load("Small"), 3)
+    scores = protocol.evaluate(methods.get("bicubic"), datasets.load("Small"), 3)
     psnr_db, ssim = protocol.mean(scores)
     assert row["mean"]["psnr_db"] == pytest.approx(psnr_db, abs=5e-7)
     assert row["mean"]["ssim"] == pytest.approx(ssim, abs=5e-9)
-    assert [i["name"] for i in row["images"]] == ["coffee", "monarch"]
     for image, score in zip(row["images"], scores, strict=True):
+        assert image["name"] == score.name
         assert image["psnr_db"] == pytest.approx(score.psnr_db, abs=5e-5)
         assert image["ssim"] == pytest.approx(score.ssim, abs=5e-7)
     assert row["command"] == "srcnn evaluate --method bicubic --scale 3 --dataset Small"
@@ -84,13 +76,18 @@ def test_a_row_says_what_was_measured_and_how(world):
     gray = world.measure(luma="gray")
     assert gray["command"].endswith("--luma gray")
     assert gray["mean"]["psnr_db"] < row["mean"]["psnr_db"] - 1
+    network = world.measure(method="srcnn", model="small")
+    assert network["minutes"] == 1.5 and network["device"] == "this machine"
+    assert network["command"].endswith("--dataset Small --model small")
+    assert network["mean"] != row["mean"]
 
 
-def test_a_row_of_a_network_says_what_it_cost(world):
-    row = world.measure(method="srcnn", model="small")
-    assert row["minutes"] == 1.5 and row["device"] == "this machine"
-    assert row["command"].endswith("--dataset Small --model small")
-    assert row["mean"] != world.measure()["mean"]
+@pytest.mark.parametrize("model", [None, "9-9-9"])
+def test_what_is_wrong_is_said_before_anything_is_measured(world, monkeypatch, model):
+    """Without a model SRCNN is 9-1-5, which this world lacks."""
+    monkeypatch.setattr(protocol, "evaluate", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises(checkpoints.CheckpointError, match=model or "9-1-5"):
+        world.measure(method="srcnn", model=model)
 
 
 def test_recording_replaces_and_never_doubles(world):
@@ -102,8 +99,7 @@ def test_recording_replaces_and_never_doubles(world):
     assert path.read_text("utf-8") == text
     results.record([first | {"mean": {"psnr_db": 1.0, "ssim": 0.5}}])
     results.record([first | {"scale": 2}, first | {"luma": "gray"}])
-    rows = results.rows()
-    assert len(rows) == 3
+    assert len(results.rows()) == 3
     changed = results.recorded("bicubic", "Small", 3)
     assert changed["mean"] == {"psnr_db": 1.0, "ssim": 0.5}
     assert results.recorded("bicubic", "Small", 3, luma="gray")["mean"] == first["mean"]
@@ -111,46 +107,21 @@ def test_recording_replaces_and_never_doubles(world):
     assert sorted(p.name for p in world.results.iterdir()) == ["bicubic.json"]
 
 
-def test_each_model_has_its_file(world):
-    rows = [
-        invented("srcnn", "Set5", 3, 32.5, model=model)
-        for model in ("9-1-5", "official/9-1-5-91", "9-5-5")
-    ]
+def test_each_model_has_its_file_and_each_luma_its_row(world):
+    models = ("9-1-5", "official/9-1-5-91")
+    rows = [invented("srcnn", "Set5", 3, 32.5, model=model) for model in models]
     names = {path.name for path in results.record(rows)}
-    assert names == {
-        "srcnn_9-1-5.json",
-        "srcnn_official_9-1-5-91.json",
-        "srcnn_9-5-5.json",
-    }
+    assert names == {"srcnn_9-1-5.json", "srcnn_official_9-1-5-91.json"}
     for row in rows:
         assert results.recorded("srcnn", "Set5", 3, model=row["model"]) == row
     assert results.recorded("srcnn", "Set5", 3) is None
-
-
-def test_luma_is_the_papers_where_not_given(world):
-    results.record(
-        [
-            invented("bicubic", "BSD200", 3, 25.94, luma="gray"),
-            invented("bicubic", "BSD200", 3, 27.26, luma="y"),
-            invented("bicubic", "Set5", 3, 30.39),
-        ]
-    )
-    assert results.recorded("bicubic", "BSD200", 3)["mean"]["psnr_db"] == 25.94
-    later = results.recorded("bicubic", "BSD200", 3, luma="y")
-    assert later["mean"]["psnr_db"] == 27.26
-    assert results.recorded("bicubic", "Set5", 3)["luma"] == "y"
+    gray = invented("bicubic", "BSD200", 3, 25.94, luma="gray")
+    results.record([gray, invented("bicubic", "BSD200", 3, 27.26)])
+    assert results.recorded("bicubic", "BSD200", 3) == gray  # as the paper
+    assert results.recorded("bicubic", "BSD200", 3, luma="y")["luma"] == "y"
 
 
 # Verify --------------------------------------------------------------------
-
-
-def test_what_was_recorded_here_is_equal(world):
-    results.record([world.measure(), world.measure(method="srcnn", model="small")])
-    assert world.checks() == [
-        ("small_x3.safetensors", "equal"),
-        ("bicubic x3 Small", "equal"),
-        ("small x3 Small", "equal"),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +134,7 @@ def test_what_was_recorded_here_is_equal(world):
         ("ssim", 0.00012, "differs"),
     ],
 )
-@pytest.mark.parametrize("place", ["mean", "picture"])
+@pytest.mark.parametrize("place", ["mean", "monarch"])
 def test_a_number_that_differs_is_named(world, metric, change, verdict, place):
     row = world.measure()
     numbers = row["mean"] if place == "mean" else row["images"][1]
@@ -172,42 +143,33 @@ def test_a_number_that_differs_is_named(world, metric, change, verdict, place):
     _, check = results.verify("cpu")
     assert check.verdict == verdict
     if verdict == "differs":
-        assert metric in check.detail
-        assert ("mean" if place == "mean" else "monarch") in check.detail
-
-
-def test_a_picture_that_is_gone_differs(world):
-    row = world.measure()
-    row["images"].append(row["images"][0] | {"name": "sail"})
-    results.record([row])
-    _, check = results.verify("cpu")
-    assert check.verdict == "differs" and "sail" in check.detail
+        assert metric in check.detail and place in check.detail
 
 
 def test_a_set_that_is_not_here_is_said_and_the_rest_verified(world):
     row = world.measure(method="srcnn", model="small")
     results.record([row, row | {"dataset": "Set5"}])
-    assert world.checks()[1:] == [
-        ("small x3 Set5", "not here"),
-        ("small x3 Small", "equal"),
-    ]
+    away, here = ("small x3 Set5", "not here"), ("small x3 Small", "equal")
+    assert world.checks()[1:] == [away, here]
+    (_, only) = results.verify("cpu", ["Small"])
+    assert (only.row, only.verdict) == here
+    with pytest.raises(ValueError, match="Set14"):
+        list(results.verify("cpu", ["Small", "Set14"]))
     next(world.data.iterdir()).unlink()
-    assert world.checks()[1:] == [
-        ("small x3 Set5", "not here"),
-        ("small x3 Small", "not here"),
-    ]
+    assert world.checks()[1:] == [away, ("small x3 Small", "not here")]
 
 
-def test_changed_damaged_and_missing_weights_differ(world):
+def test_changed_damaged_and_missing_weights_and_pictures_differ(world):
     results.record([world.measure(), world.measure(method="srcnn", model="small")])
+    equal, differ = ("bicubic x3 Small", "equal"), ("small x3 Small", "differs")
+    good = [("small_x3.safetensors", "equal"), equal, ("small x3 Small", "equal")]
+    assert world.checks() == good
     blob = world.weights.read_bytes()
     changed = bytearray(blob)
     changed[-1] ^= 1  # a bit of a weight: still loads
     world.weights.write_bytes(changed)
     assert world.checks()[0] == ("small_x3.safetensors", "differs")
     world.weights.write_bytes(blob[:-9])
-    differ = ("small x3 Small", "differs")
-    equal = ("bicubic x3 Small", "equal")
     assert world.checks() == [("small_x3.safetensors", "differs"), equal, differ]
     world.weights.unlink()
     assert world.checks() == [equal, differ]
@@ -215,35 +177,31 @@ def test_changed_damaged_and_missing_weights_differ(world):
     world.weights.with_suffix(".json").unlink()
     (first, *_) = results.verify("cpu")
     assert first.verdict == "differs" and "card" in first.detail
+    row = results.recorded("bicubic", "Small", 3)
+    row["images"].append(row["images"][0] | {"name": "sail"})
+    results.record([row])
+    (_, check, _) = results.verify("cpu")
+    assert check.verdict == "differs" and "sail" in check.detail
 
 
 # Compare -------------------------------------------------------------------
 
 
 def test_every_printed_number_appears_though_nothing_is_recorded(world):
-    compared = results.compare(means_only=False)
-    printed = results.printed_rows()
-    kinds = {
+    compared, printed = results.compare(means_only=False), results.printed_rows()
+    for made, is_of_kind in {
         "run here": lambda method: method == "bicubic",
         "authors' weights": lambda method: method in ("srcnn", "sc"),
         "trained here": lambda method: method != "bicubic",
-    }
-    for made, is_of_kind in kinds.items():
+    }.items():
         of_kind = [p for p in printed if is_of_kind(p.method)]
         assert [c.printed for c in compared if c.made == made] == of_kind
         assert len(of_kind) > 10
-    assert {c.verdict for c in compared} == {"not yet"}
-    assert {c.difference for c in compared} == {None}
+    assert {(c.verdict, c.difference) for c in compared} == {("not yet", None)}
     means = results.compare()
-    assert [c.printed for c in means] == [
-        c.printed for c in compared if c.printed.image is None
-    ]
-    assert {c.model for c in means if c.made == "trained here"} == {
-        None,
-        "9-1-5",
-        "9-3-5",
-        "9-5-5",
-    }
+    assert [c for c in compared if c.printed.image is None] == means
+    ours = {c.model for c in means if c.made == "trained here"}
+    assert ours == {None, "9-1-5", "9-3-5", "9-5-5"}
 
 
 @pytest.mark.parametrize(
@@ -264,44 +222,25 @@ def test_the_verdict_is_by_the_papers_digits(world, psnr_db, ssim, verdicts):
     assert tuple(c.verdict for c in found) == verdicts
     assert [c.ours for c in found] == [psnr_db, ssim]
     assert found[0].difference == pytest.approx(round(psnr_db, 2) - 30.39, abs=1e-9)
-    for c in found:
-        assert (c.difference == 0) == (c.verdict == "equal")
 
 
-def test_authors_weights_and_ours_stand_beside_the_same_number(world):
-    results.record(
-        [
-            invented("srcnn", "Set5", 3, 32.39, model="official/9-1-5-91"),
-            invented("srcnn", "Set5", 3, 32.50, model="9-1-5"),
-        ]
-    )
-    table = {
-        c.made: (c.model, c.verdict, c.difference)
-        for c in results.compare()
-        if c.printed.source == "ECCV Table 1" and c.ours is not None
-    }
+def test_single_pictures_authors_weights_and_ours_stand_beside_their_number(world):
+    row = invented("bicubic", "Set5", 3, 30.39)
+    values = zip(results.SET5, (33.91, 32.58, 24.03, 32.88, 28.56), strict=True)
+    row["images"] = [{"name": n, "psnr_db": v, "ssim": 0.9} for n, v in values]
+    results.record([row])
+    single = [c for c in results.compare(means_only=False) if c.row == row]
+    found = {c.printed.image: c.verdict for c in single if c.printed.metric != "ssim"}
+    equal = dict.fromkeys((*results.SET5, None), "equal")
+    assert found == equal | {"butterfly": "below"}
+    for psnr_db, model in ((32.39, "official/9-1-5-91"), (32.50, "9-1-5")):
+        results.record([invented("srcnn", "Set5", 3, psnr_db, model=model)])
+    table = {c.made: (c.model, c.verdict, c.difference) for c in results.compare()
+             if c.ours and c.printed.model == "official/9-1-5-91"}  # fmt: skip
     assert table == {
         "authors' weights": ("official/9-1-5-91", "equal", 0),
         "trained here": ("9-1-5", "above", pytest.approx(0.11)),
     }
-
-
-def test_single_pictures_are_compared_too(world):
-    row = invented("bicubic", "Set5", 3, 30.39)
-    row["images"] = [
-        {"name": name, "psnr_db": value, "ssim": 0.9}
-        for name, value in zip(
-            results.SET5, (33.91, 32.58, 24.03, 32.88, 28.56), strict=True
-        )
-    ]
-    results.record([row])
-    found = {
-        c.printed.image: c.verdict
-        for c in results.compare(means_only=False)
-        if c.ours is not None and c.printed.metric == "psnr_db"
-    }
-    equal = dict.fromkeys((*results.SET5, None), "equal")
-    assert found == equal | {"butterfly": "below"}
 
 
 def test_results_at_a_glance(world):
@@ -319,15 +258,27 @@ def test_results_at_a_glance(world):
 # What the book carries -------------------------------------------------------
 
 
+def test_printed_averages_agree_with_their_pictures_and_name_their_table():
+    kinds = {(p.method, p.model, p.scale) for p in results.printed_rows() if p.image}
+    for method, model, scale in kinds:
+        values = [results.printed(method, "Set5", scale, model=model, image=image).value
+                  for image in results.SET5]  # fmt: skip
+        mean = results.printed(method, "Set5", scale, model=model).value
+        assert abs(np.mean(values) - mean) <= 0.0051
+    for p in results.printed_rows():
+        assert re.match(r"(ECCV|TPAMI) (Table \d|section)", p.source)
+        assert p.checked in ("recomputed", "printed", "quoted")
+
+
 def test_every_recorded_row_is_whole_and_its_model_is_here():
-    rows = results.rows()
+    rows, known = results.rows(), checkpoints.names()
     assert rows, "data/results has no rows"
-    keys = [results._key(row) for row in rows]
+    keys = [tuple(row[key] for key in results.KEYS) for row in rows]
     assert len(keys) == len(set(keys))
     for path in results.folder().glob("*.json"):
         content = json.loads(path.read_text("utf-8"))
-        assert {results._file_name(row) for row in content} == {path.name}
-    known = checkpoints.names()
+        (name,) = {(row["method"], row["model"]) for row in content}
+        assert path.stem == "_".join(filter(None, name)).replace("/", "_")
     for row in rows:
         label = row["command"]
         assert row["method"] in methods.NAMES, label
@@ -336,12 +287,9 @@ def test_every_recorded_row_is_whole_and_its_model_is_here():
             assert row["scale"] in known[model], label
         elif row["method"] != "bicubic" and row["model"] is None:
             assert trained.locate(row["method"], row["scale"]).is_file(), label
-        assert row["dataset"] in datasets.names(), label
         assert row["protocol"] == protocol.PROTOCOL, label
         files = datasets.registry()[row["dataset"]]["files"]
         assert len(row["images"]) == len(files), label
         for metric, digits in (("psnr_db", 2e-4), ("ssim", 2e-6)):
-            values = [image[metric] for image in row["images"]]
-            assert row["mean"][metric] == pytest.approx(
-                sum(values) / len(values), abs=digits
-            ), label
+            mean = np.mean([image[metric] for image in row["images"]])
+            assert row["mean"][metric] == pytest.approx(mean, abs=digits), label

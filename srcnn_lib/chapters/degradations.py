@@ -16,6 +16,7 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from ..images import to_uint8
+from ..protocol import degrade
 from ..resize import imresize
 
 BLUR_SIGMA = 1.6  # of the camera's lens, in HR pixels, at x3
@@ -23,7 +24,7 @@ BLUR_SIGMA = 1.6  # of the camera's lens, in HR pixels, at x3
 
 def matlab(hr_y: np.ndarray, scale: int) -> np.ndarray:
     """The protocol: bicubic with antialiasing, not rounded."""
-    return imresize(hr_y / 255.0, 1 / scale)
+    return degrade(hr_y, scale)[1]
 
 
 def _rounded(lr_255: np.ndarray) -> np.ndarray:
