@@ -11,7 +11,7 @@ for fast example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored
 neighborhood regression for fast super-resolution", ACCV 2014.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,11 +34,20 @@ APLUS_NEIGHBOURS = 2048
 ZOOMS = 12
 ZOOM = 0.98
 SAMPLES = 5_000_000
+#: Anchors whose neighbours are looked for at a time.
+SEARCH_CHUNK = 8
 #: Share of the projections' energy that a file leaves out, by scale; each
 #: costs less than 0.005 dB on Set5.
 PACK_DROPPED_ENERGY = {2: 0.005, 3: 0.02, 4: 0.03}
-#: Samples compared with all anchors at a time: 82 MB.
-SEARCH_CHUNK = 20_000
+
+
+class Anchors(NamedTuple):
+    """What A+ needs: `basis` (d, 4·(3·scale)²), `lr` (k, d) of unit norm,
+    `projections` (k, (3·scale)², d)."""
+
+    basis: torch.Tensor
+    lr: torch.Tensor
+    projections: torch.Tensor
 
 
 def ridge_projection(
@@ -80,9 +89,7 @@ def neighbourhoods(
     return (1 + ridge) * ridge_projection(lr, hr, ridge)
 
 
-def gr(
-    dictionary: Dictionary, scale: int, device: str = "auto"
-) -> PatchMethod:
+def gr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
     """Global regression as a method: one matrix for all patches."""
     device = choose_device(device)
     projection = ridge_projection(dictionary.lr, dictionary.hr, GR_RIDGE)
@@ -92,59 +99,28 @@ def gr(
     )
 
 
-def anchored(
-    anchors: torch.Tensor,
-    projections: torch.Tensor,
-    basis: torch.Tensor,
-    scale: int,
-    device: str = "auto",
-) -> PatchMethod:
-    """A method that uses the matrix of the nearest anchor.
+def anr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+    """Anchored neighbourhood regression as a method."""
+    anchors = Anchors(dictionary.basis, dictionary.lr, neighbourhoods(dictionary))
+    return aplus(anchors, scale, device)
 
-    Parameters
-    ----------
-    anchors : (k, d), unit norm.
-    projections : (k, m, d).
-    """
+
+def aplus(anchors: Anchors, scale: int, device: str = "auto") -> PatchMethod:
+    """A+ as a method: each patch takes the matrix of its nearest anchor."""
     device = choose_device(device)
-    anchors, projections = anchors.to(device), projections.to(device)
+    basis, lr, projections = (t.to(device) for t in anchors)
 
     def restore(seen):
         # max gives the indices faster than argmax.
-        nearest = (seen @ anchors.T).abs_().max(1).indices
-        return _project(seen, nearest, projections)
+        nearest = (seen @ lr.T).abs_().max(1).indices
+        order = nearest.argsort()  # the patches of an anchor together
+        counts = torch.bincount(nearest, minlength=len(lr)).tolist()
+        groups = zip(seen[order].split(counts), projections)
+        restored = seen.new_empty(len(seen), projections.shape[1])
+        restored[order] = torch.cat([x @ p.T for x, p in groups if len(x)])
+        return restored
 
     return PatchMethod.of_gradients(basis, restore, scale, device)
-
-
-def _project(seen, nearest, projections):
-    """``projections[nearest] @ seen``, the patches of an anchor together."""
-    order = nearest.argsort()
-    counts = torch.bincount(nearest, minlength=len(projections)).tolist()
-    groups = seen[order].split(counts)
-    parts = [x @ p.T for x, p in zip(groups, projections) if len(x)]
-    out = seen.new_empty(len(seen), projections.shape[1])
-    out[order] = torch.cat(parts)
-    return out
-
-
-def anr(
-    dictionary: Dictionary, scale: int, device: str = "auto"
-) -> PatchMethod:
-    """Anchored neighbourhood regression as a method."""
-    projections = neighbourhoods(dictionary)
-    return anchored(
-        dictionary.lr, projections, dictionary.basis, scale, device
-    )
-
-
-class Anchors(NamedTuple):
-    """What A+ needs: `basis` (d, 4·(3·scale)²), `lr` (k, d) of unit norm,
-    `projections` (k, (3·scale)², d)."""
-
-    basis: torch.Tensor
-    lr: torch.Tensor
-    projections: torch.Tensor
 
 
 def learn_aplus(
@@ -168,105 +144,68 @@ def learn_aplus(
     ------
     ValueError : when there are fewer samples than `neighbours`.
     """
-    seen, wanted = _samples(images, scale, dictionary.basis, most, progress)
-    if len(seen) < neighbours:
+    images = [luma(image) for image in images]
+    parts, count = [], 0
+    bar = tqdm(total=most, desc="A+ samples", leave=False, disable=not progress)
+    for x, z in _samples(images, scale, dictionary.basis):
+        parts.append((x[: most - count], z[: most - count]))
+        count += len(parts[-1][0])
+        bar.update(len(parts[-1][0]))
+        if count == most:
+            break
+    bar.close()
+    if count < neighbours:
         raise ValueError(
-            f"{len(seen)} patches are too few for {neighbours} neighbours; "
+            f"{count} patches are too few for {neighbours} neighbours; "
             "give more or larger pictures"
         )
-    nearest = _nearest_samples(seen, dictionary.lr, neighbours, progress)
-    bar = tqdm(
-        nearest, desc="A+ regressions", leave=False, disable=not progress
-    )
-    projections = [
-        ridge_projection(seen[i], wanted[i], APLUS_RIDGE) for i in bar
-    ]
+    seen, wanted = map(torch.cat, zip(*parts))
+    projections = []
+    chunks = dictionary.lr.split(SEARCH_CHUNK)
+    for atoms in tqdm(chunks, desc="A+", leave=False, disable=not progress):
+        # Of unit vectors the nearest are those that correlate most.
+        nearest = (atoms @ seen.T).topk(neighbours, sorted=False).indices
+        projections += [ridge_projection(seen[i], wanted[i], APLUS_RIDGE) for i in nearest]
     return Anchors(dictionary.basis, dictionary.lr, torch.stack(projections))
 
 
-def _samples(images, scale, basis, most, progress):
+def _samples(images, scale, basis) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Features of unit norm (n, d), and what bicubic lacks (n, m) in float16.
 
     The latter are divided by the same norm; half the digits are enough for
     numbers that are averaged over 2,048 samples, and 5 million fit in memory.
     """
-    images = [luma(image) for image in images]
-    seen, wanted, count = [], [], 0
-    bar = tqdm(
-        total=most, desc="A+ samples", leave=False, disable=not progress
-    )
     for zoom in range(ZOOMS):
         smaller = (imresize(y, ZOOM**zoom) for y in images)
         for y, missing in patches.examples(smaller, scale):
-            x = patches.features(y, scale, basis)[: most - count]
-            z = patches.residual_patches(missing, scale)[: most - count]
+            x = patches.features(y, scale, basis)
+            z = patches.target_patches(missing, scale)
             norm = x.norm(dim=1, keepdim=True)
-            seen.append(x / norm.clamp(min=1e-12))
             # What is nearly flat is left as faint as it is.
-            wanted.append((z / torch.where(norm < 0.1, 1, norm)).half())
-            count += len(x)
-            bar.update(len(x))
-            if count == most:
-                break
-        if count == most:
-            break
-    bar.close()
-    if not seen:
-        raise ValueError("no picture is large enough to learn from")
-    return torch.cat(seen), torch.cat(wanted)
-
-
-def _nearest_samples(seen, anchors, neighbours, progress):
-    """The samples nearest to each anchor, (k, neighbours)."""
-    best = anchors.new_full((len(anchors), neighbours), -torch.inf)
-    index = torch.zeros_like(best, dtype=torch.long)
-    first = 0
-    chunks = seen.split(SEARCH_CHUNK)
-    bar = tqdm(chunks, desc="A+ neighbours", leave=False, disable=not progress)
-    for chunk in bar:
-        # Of unit vectors the nearest are those that correlate most.
-        likeness = torch.cat([best, anchors @ chunk.T], 1)
-        best, at = likeness.topk(neighbours, sorted=False)
-        old = index.gather(1, at.clamp(max=neighbours - 1))
-        index = torch.where(at < neighbours, old, at - neighbours + first)
-        first += len(chunk)
-    return index
+            z = z / torch.where(norm < 0.1, 1, norm)
+            yield x / norm.clamp(min=1e-12), z.half()
 
 
 def pack(anchors: Anchors, scale: int) -> dict[str, torch.Tensor]:
     """The same in a tenth of the space, for a file; `unpack` undoes it.
 
     The projections' patches are written in their principal axes, the last of
-    which are left out, and with 8 bits and a step for each atom and axis.
+    which are left out, and with 8 bits and a step for each atom.
     """
-    p = anchors.projections
+    basis, lr, p = anchors
     flat = p.mT.reshape(-1, p.shape[1])  # (k·d, m)
-    dropped = PACK_DROPPED_ENERGY[scale]
-    axes = patches.main_axes((flat.T @ flat).double(), dropped)
+    covariance = (flat.T @ flat).double()
+    axes = patches.principal_axes(covariance, PACK_DROPPED_ENERGY[scale])
     coefficients = axes @ p  # (k, r, d)
     steps = (coefficients.abs().amax((1, 2), keepdim=True) / 127).half()
     steps = steps.clamp(min=torch.finfo(torch.half).tiny)
-    levels = (coefficients / steps.float()).round().clamp(-127, 127)
-    return {
-        "basis": anchors.basis.half(),
-        "lr": anchors.lr.half(),
-        "axes": axes.half(),
-        "steps": steps,
-        "levels": levels.to(torch.int8),
-    }
+    levels = (coefficients / steps.float()).round().clamp(-127, 127).to(torch.int8)
+    parts = {"basis": basis.half(), "lr": lr.half(), "axes": axes.half()}
+    return parts | {"steps": steps, "levels": levels}
 
 
 def unpack(tensors: dict[str, torch.Tensor]) -> Anchors:
     """The anchors of a file, float32, about as they were."""
-    basis, lr, axes, steps, levels = (
-        tensors[name].float()
-        for name in ("basis", "lr", "axes", "steps", "levels")
-    )
+    names = ("basis", "lr", "axes", "steps", "levels")
+    basis, lr, axes, steps, levels = (tensors[name].float() for name in names)
     return Anchors(basis, lr, axes.T @ (levels * steps))
-
-
-def aplus(anchors: Anchors, scale: int, device: str = "auto") -> PatchMethod:
-    """A+ as a method."""
-    return anchored(
-        anchors.lr, anchors.projections, anchors.basis, scale, device
-    )

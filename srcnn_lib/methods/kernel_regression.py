@@ -20,12 +20,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from scipy.cluster.vq import kmeans2
 from tqdm import tqdm
 
 from ..models import choose_device
-from . import patches
-from .patches import WINDOW, PatchMethod
+from .patches import (
+    PATCH,
+    PatchMethod,
+    examples,
+    extract_patches,
+    principal_axes,
+    training_patches,
+)
 
 CENTRES = 1000
 SAMPLES = 200_000
@@ -53,26 +59,16 @@ class Bumps(NamedTuple):
     width: torch.Tensor
 
 
-def margin(scale: int) -> int:
-    """Pixels that the seen patch is wider than the restored, on each side."""
-    return scale - 1
+def laplacian_patches(y: torch.Tensor, scale: int) -> torch.Tensor:
+    """The Laplacian around every patch of a bicubic picture (H, W), row by row.
 
-
-def laplacian(y: torch.Tensor) -> torch.Tensor:
-    """Sum of the four neighbours less four times the pixel; (H-2, W-2)."""
-    around = y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:]
-    return around - 4 * y[1:-1, 1:-1]
-
-
-def windows(y: torch.Tensor, scale: int) -> torch.Tensor:
-    """The Laplacian around every patch, (n, f²), row by row.
-
-    `y`: (H, W), the bicubic picture.  f = 5·scale - 2: the patch, and as far
-    around it as the Laplacian of one LR pixel more reaches.
+    (n, f²) with f = 5·scale - 2: the patch, and as far around it as the Laplacian
+    of one LR pixel more reaches.  The Laplacian is the sum of the four neighbours
+    less four times the pixel.
     """
-    size = WINDOW * scale + 2 * margin(scale)
-    maps = laplacian(y)[None, None]
-    return F.unfold(maps, size, stride=scale)[0].T
+    around = y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:]
+    laplacian = around - 4 * y[1:-1, 1:-1]
+    return extract_patches(laplacian[None], (PATCH + 2) * scale - 2, scale)
 
 
 def _contrast(seen: torch.Tensor) -> torch.Tensor:
@@ -88,24 +84,7 @@ def kernel(
     return torch.exp(-distance / (2 * width**2))
 
 
-def k_means(
-    x: torch.Tensor, k: int, rounds: int, generator: np.random.Generator
-) -> torch.Tensor:
-    """Centres (k, d) of samples (n, d), by Lloyd's rounds from k samples."""
-    start = generator.permutation(len(x))[:k]
-    centres = x[torch.from_numpy(start)]
-    for _ in range(rounds):
-        half = centres.square().sum(1) / 2
-        nearest = torch.cat(
-            [(part @ centres.T - half).argmax(1) for part in x.split(2**14)]
-        )
-        count = torch.bincount(nearest, minlength=k)[:, None]
-        sums = torch.zeros_like(centres).index_add_(0, nearest, x)
-        centres = torch.where(count > 0, sums / count.clamp(min=1), centres)
-    return centres
-
-
-def fit(
+def fit_bumps(
     x: torch.Tensor,
     wanted: torch.Tensor,
     centres: torch.Tensor,
@@ -113,31 +92,22 @@ def fit(
     ridge: float,
     progress: bool = True,
 ) -> torch.Tensor:
-    """The bumps' weights by ridge regression, (k, m).
+    """The bumps' weights (k, m) by ridge regression, with `ridge` per sample.
 
-    Parameters
-    ----------
-    x, wanted : samples, (n, d) and (n, m).
-    ridge : per sample.
+    From samples `x` (n, d) to `wanted` (n, m).
     """
     k = len(centres)
-    gram = torch.zeros(k, k, dtype=torch.float64)
+    gram = ridge * len(x) * torch.eye(k, dtype=torch.float64)
     right = torch.zeros(k, wanted.shape[1], dtype=torch.float64)
-    bar = tqdm(
-        list(zip(x.split(2**12), wanted.split(2**12))),
-        desc="KK",
-        leave=False,
-        disable=not progress,
-    )
-    for part, targets in bar:
+    chunks = list(zip(x.split(2**12), wanted.split(2**12)))
+    for part, targets in tqdm(chunks, desc="KK", leave=False, disable=not progress):
         bumps = kernel(part, centres, width).double()
         gram += bumps.T @ bumps
         right += bumps.T @ targets.double()
-    gram.diagonal().add_(ridge * len(x))
     return torch.linalg.solve(gram, right).float()
 
 
-def learn(
+def learn_kk(
     images: Iterable[np.ndarray],
     scale: int,
     *,
@@ -146,44 +116,36 @@ def learn(
     seed: int = 0,
     progress: bool = True,
 ) -> Bumps:
-    """Fit the regression to pictures.
-
-    Parameters
-    ----------
-    images : uint8, grey or RGB.
+    """Fit the regression to pictures, uint8, grey or RGB.
 
     Raises
     ------
     ValueError : when they hold fewer patches than `centres`.
     """
-    generator = np.random.default_rng(seed)
-    pairs = list(patches.examples(images, scale))
-    total = sum(len(windows(y, scale)) for y, _ in pairs)
-    if total < centres:
+    generator = torch.Generator().manual_seed(seed)
+    seen, wanted = training_patches(
+        list(examples(images, scale)), lambda y: laplacian_patches(y, scale), scale,
+        count=samples, generator=generator,
+    )  # fmt: skip
+    if len(seen) < centres:
         raise ValueError(
-            f"{total} patches are too few for {centres} centres; give more or "
+            f"{len(seen)} patches are too few for {centres} centres; give more or "
             "larger pictures"
         )
-    seen, wanted = [], []
-    for y, missing in pairs:
-        x = windows(y, scale)
-        chosen = np.flatnonzero(generator.random(len(x)) < samples / total)
-        chosen = torch.from_numpy(chosen)
-        seen.append(x[chosen])
-        wanted.append(patches.residual_patches(missing, scale)[chosen])
-    seen, wanted = torch.cat(seen), torch.cat(wanted)
-    basis = patches.main_axes((seen.T @ seen).double(), DROPPED_ENERGY)
+    basis = principal_axes((seen.T @ seen).double(), DROPPED_ENERGY)
     x = seen @ basis.T
     norm = _contrast(x)
     x, wanted = x / norm, wanted / norm
-    middles = k_means(x, centres, K_MEANS_ROUNDS, generator)
-    some = torch.from_numpy(generator.permutation(len(x))[:2000])
-    width = WIDTH * torch.pdist(x[some]).median()
-    weights = fit(x, wanted, middles, width, RIDGE, progress=progress)
+    order = torch.randperm(len(x), generator=generator)
+    start = x[order[:centres]].numpy()
+    middles, _ = kmeans2(x.numpy(), start, iter=K_MEANS_ROUNDS, minit="matrix")
+    middles = torch.from_numpy(middles)
+    width = WIDTH * torch.pdist(x[order[-2000:]]).median()
+    weights = fit_bumps(x, wanted, middles, width, RIDGE, progress)
     return Bumps(basis, middles, weights, width)
 
 
-def method(bumps: Bumps, scale: int, device: str = "auto") -> PatchMethod:
+def kk(bumps: Bumps, scale: int, device: str = "auto") -> PatchMethod:
     """The regression as a method."""
     device = choose_device(device)
     basis, centres, weights, width = (t.to(device) for t in bumps)
@@ -193,5 +155,5 @@ def method(bumps: Bumps, scale: int, device: str = "auto") -> PatchMethod:
         return kernel(seen / norm, centres, width) @ weights * norm
 
     return PatchMethod(
-        lambda y: windows(y, scale) @ basis.T, restore, scale, device
+        lambda y: laplacian_patches(y, scale) @ basis.T, restore, scale, device
     )

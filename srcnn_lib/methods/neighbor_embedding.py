@@ -1,6 +1,6 @@
 """Neighbour embedding: weights that rebuild a patch from its neighbours.
 
-The features of a patch are rebuilt from those of the most alike atoms, and
+The features of a patch are rebuilt from those of the most similar atoms, and
 the same weights applied to the HR atoms.  NE+LLE wants weights that sum to
 one, NE+NNLS weights that are not negative.  Timofte et al. showed that the
 atoms of a learnt dictionary serve better as neighbours than raw samples.
@@ -15,6 +15,7 @@ import torch
 
 from ..models import choose_device
 from .patches import PatchMethod
+from .sparse_codes import weighted_sums
 from .zeyde import Dictionary
 
 LLE_NEIGHBOURS = 24
@@ -32,9 +33,7 @@ MOST_ROUNDS = 200
 TOLERANCE = 1e-9
 
 
-def lle_weights(
-    signals: torch.Tensor, neighbours: torch.Tensor
-) -> torch.Tensor:
+def lle_weights(signals: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
     """The weights, summing to one, that rebuild each signal best.
 
     Parameters
@@ -52,8 +51,7 @@ def lle_weights(
     # Where all neighbours equal the signal any weights are right.
     ridge = ridge.clamp(min=torch.finfo(gram.dtype).tiny * 1e6)
     gram.diagonal(dim1=1, dim2=2).add_(ridge[:, None])
-    ones = gram.new_ones(*gram.shape[:2], 1)
-    weights = torch.linalg.solve(gram, ones)[..., 0]
+    weights = torch.linalg.solve(gram, gram.new_ones(gram.shape[:2]))
     return weights / weights.sum(1, keepdim=True)
 
 
@@ -63,7 +61,8 @@ def nnls_weights(gram: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     Block principal pivoting: guess which weights are positive, solve for
     them, and exchange all that turned out negative, or zero against their
     gradient, until none is left.  Where that goes round in circles the
-    exchanges are made one at a time, which ends.
+    exchanges are made one at a time, which ends.  (`scipy.optimize.nnls` does
+    one problem at a time, and is far slower.)
 
     Parameters
     ----------
@@ -76,59 +75,40 @@ def nnls_weights(gram: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     Source: J. Kim, H. Park, SIAM J. Sci. Comput. 33(6), 2011, section 3.
     """
     n, k = wanted.shape
-    out = torch.zeros_like(wanted)
-    open_ = torch.arange(n, device=wanted.device)
-    gram, wanted = gram.double(), wanted.double()
-    scale = wanted.abs().amax(1, keepdim=True).clamp(min=1e-300)
-    wanted = wanted / scale
-    positive = torch.zeros(n, k, dtype=torch.bool, device=wanted.device)
-    fewest = torch.full((n,), k + 1, device=wanted.device)
-    tries = torch.full((n,), FULL_EXCHANGES, device=wanted.device)
-    places = torch.arange(k, device=wanted.device)
-    eye = torch.eye(k, dtype=gram.dtype, device=gram.device)
-    gram = gram + 1e-9 * eye  # two neighbours may be the same
-    for rounds in range(MOST_ROUNDS):
+    dtype, device = wanted.dtype, wanted.device
+    size = wanted.abs().amax(1, keepdim=True).double().clamp(min=1e-300)
+    eye = torch.eye(k, dtype=torch.float64, device=device)
+    gram = gram.double() + 1e-9 * eye  # two neighbours may be the same
+    wanted = wanted / size
+    places = torch.arange(k, device=device)
+    weights = torch.zeros_like(wanted)
+    # Of the problems that are not solved yet, `open_`:
+    open_ = torch.arange(n, device=device)
+    positive = torch.zeros(n, k, dtype=torch.bool, device=device)
+    fewest = torch.full((n,), k + 1, device=device)
+    tries = torch.full((n,), FULL_EXCHANGES, device=device)
+    for _ in range(MOST_ROUNDS):
+        g, b = gram[open_], wanted[open_]
         both = positive[:, :, None] & positive[:, None, :]
-        system = torch.where(both, gram, eye)
-        x = torch.linalg.solve(system, wanted * positive)
-        gradient = (gram @ x[..., None])[..., 0] - wanted
+        x = torch.linalg.solve(torch.where(both, g, eye), b * positive)
+        weights[open_] = x
+        gradient = (g @ x[..., None])[..., 0] - b
         unfit = torch.where(positive, x < -TOLERANCE, gradient < -TOLERANCE)
         count = unfit.sum(1)
-        done = (count == 0) | (rounds == MOST_ROUNDS - 1)
-        out[open_[done]] = (x * scale)[done].clamp(min=0).to(out.dtype)
-        better = count < fewest
-        fewest = torch.where(better, count, fewest)
-        tries = torch.where(better, FULL_EXCHANGES, tries - 1)
+        tries = torch.where(count < fewest, FULL_EXCHANGES, tries - 1)
+        fewest = torch.minimum(fewest, count)
         last = torch.where(unfit, places, -1).amax(1, keepdim=True)
-        exchange = unfit & ((tries > 0)[:, None] | (places == last))
-        positive = positive ^ exchange
-        if done.all():
+        positive ^= unfit & ((tries > 0)[:, None] | (places == last))
+        left = count > 0
+        if not left.any():
             break
-        open_, gram, wanted, scale, positive, fewest, tries = (
-            t[~done]
-            for t in (open_, gram, wanted, scale, positive, fewest, tries)
+        open_, positive, fewest, tries = (
+            t[left] for t in (open_, positive, fewest, tries)
         )
-    return out
+    return (weights * size).clamp(min=0).to(dtype)
 
 
-def _method(weigh, neighbours, dictionary, scale, device):
-    device = choose_device(device)
-    dictionary = dictionary.to(device)
-    neighbours = min(neighbours, len(dictionary.lr))
-
-    def restore(seen):
-        likeness = (seen @ dictionary.lr.T).abs()
-        nearest = likeness.topk(neighbours, sorted=False).indices
-        weights = weigh(seen, nearest, dictionary.lr)
-        codes = torch.zeros(len(seen), len(dictionary.lr), device=device)
-        return codes.scatter_(1, nearest, weights) @ dictionary.hr
-
-    return PatchMethod.of_gradients(dictionary.basis, restore, scale, device)
-
-
-def lle(
-    dictionary: Dictionary, scale: int, device: str = "auto"
-) -> PatchMethod:
+def lle(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
     """NE+LLE as a method."""
 
     def weigh(seen, nearest, atoms):
@@ -137,16 +117,23 @@ def lle(
     return _method(weigh, LLE_NEIGHBOURS, dictionary, scale, device)
 
 
-def nnls(
-    dictionary: Dictionary, scale: int, device: str = "auto"
-) -> PatchMethod:
+def nnls(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
     """NE+NNLS as a method."""
-    all_products = dictionary.lr @ dictionary.lr.T
-    all_products = all_products.to(choose_device(device))
 
     def weigh(seen, nearest, atoms):
-        gram = all_products[nearest[:, :, None], nearest[:, None, :]]
-        wanted = (seen @ atoms.T).gather(1, nearest)
-        return nnls_weights(gram, wanted)
+        gram = (atoms @ atoms.T)[nearest[:, :, None], nearest[:, None, :]]
+        return nnls_weights(gram, (seen @ atoms.T).gather(1, nearest))
 
     return _method(weigh, NNLS_NEIGHBOURS, dictionary, scale, device)
+
+
+def _method(weigh, neighbours, dictionary, scale, device):
+    device = choose_device(device)
+    basis, lr, hr = dictionary.to(device)
+
+    def restore(seen):
+        likeness = (seen @ lr.T).abs()
+        nearest = likeness.topk(min(neighbours, len(lr)), sorted=False).indices
+        return weighted_sums(nearest, weigh(seen, nearest, lr), hr)
+
+    return PatchMethod.of_gradients(basis, restore, scale, device)

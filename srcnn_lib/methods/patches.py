@@ -1,12 +1,13 @@
 """Pictures as patches: features, PCA, and the way back by overlap and add.
 
-What K-SVD, neighbour embedding, ANR and A+ share.  The bicubic picture is cut
-into windows of 3×3 LR pixels, one at each LR pixel; a window's features are
-its gradients, shortened by PCA; a method turns them into what bicubic lacks
-there, and where windows overlap their mean counts.
+What all methods between bicubic and SRCNN share.  The enlarged picture is cut
+into patches of 3×3 LR pixels, one at each LR pixel.  A method turns the features
+of a patch into an HR patch, and where HR patches overlap their mean counts.
+K-SVD, neighbour embedding, ANR and A+ take the gradients of the bicubic picture,
+shortened by PCA, and restore what bicubic lacks.
 
 Source: R. Zeyde, M. Elad, M. Protter, "On single image scale-up using
-sparse-representations", 2010; window, border and filters as in the programs
+sparse-representations", 2010; patch, border and filters as in the programs
 of R. Timofte et al., ICCV 2013.
 """
 
@@ -17,35 +18,55 @@ import torch
 from torch.nn import functional as F
 
 from ..images import luma, modcrop
-from ..resize import BandResizer, bicubic, imresize
+from ..resize import bicubic, imresize
 
 #: Width of a patch, in LR pixels.
-WINDOW = 3
+PATCH = 3
 #: LR pixels at the picture's edge that stay bicubic.
 BORDER = 1
+#: LR pixels in a row that restoring one patch takes.
+REACH = PATCH + 2 * BORDER
 #: Patches worked on at a time: their correlations with 1,024 atoms are 17 MB.
-CHUNK = {"cpu": 2**12, "cuda": 2**16}
+CHUNK = {"cpu": 2**11, "cuda": 2**15}
 #: Share of the features' energy that the PCA leaves out.
 DROPPED_ENERGY = 1e-3
 
-#: A bicubic picture or band (H, W) → the features of its patches, (n, d).
+#: An enlarged picture (H, W) → the features (n, d) of its patches, row by row.
 See = Callable[[torch.Tensor], torch.Tensor]
-#: Features (n, d) → what bicubic lacks, (n, (3·scale)²).
+#: Features (n, d) → restored patches (n, (3·scale)²).
 Restore = Callable[[torch.Tensor], torch.Tensor]
 
 
-def gradients(y: torch.Tensor, scale: int) -> torch.Tensor:
-    """First and second differences of a bicubic picture.
+def extract_patches(maps: torch.Tensor, size: int, stride: int) -> torch.Tensor:
+    """All patches of maps (c, H, W), row by row: (n, c·size²)."""
+    return F.unfold(maps[None], size, stride=stride)[0].T
 
-    Parameters
-    ----------
-    y : (H, W), any range.
+
+def overlap_sum(
+    patches: torch.Tensor, shape: tuple[int, int], scale: int
+) -> torch.Tensor:
+    """Add patches up where they lie, the transpose of `extract_patches`.
+
+    `patches` is (n, (3·scale)²), one at each LR pixel, row by row; the sum has
+    `shape` (H, W).
+    """
+    return F.fold(patches.T[None], shape, PATCH * scale, stride=scale)[0, 0]
+
+
+def overlaps(size: int, scale: int) -> torch.Tensor:
+    """How many patches cover each of `size` pixels in a row, (size,)."""
+    count = np.convolve(np.ones(size // scale - PATCH + 1), np.ones(PATCH))
+    return torch.from_numpy(count.repeat(scale)).float()
+
+
+def gradients(y: torch.Tensor, scale: int) -> torch.Tensor:
+    """First and second differences of a bicubic picture (H, W), in its unit.
 
     Returns
     -------
-    (4, H - 2·scale, W - 2·scale), the picture's unit: along the rows and the
-    columns over a distance of one LR pixel, then both second differences.
-    The edge, where a filter would reach beyond the picture, is left out.
+    (4, H - 2·scale, W - 2·scale): along the rows and the columns over a distance
+    of one LR pixel, then both second differences.  The edge, where a filter would
+    reach beyond the picture, is left out.
     """
     s = scale
     inside = y[s:-s, s:-s]
@@ -75,101 +96,86 @@ def features(
     -------
     (n, d), patches row by row.
     """
-    size = WINDOW * scale
     # A product with a patch at each position is a convolution.
-    kernels = basis.view(-1, 4, size, size)
+    kernels = basis.view(-1, 4, PATCH * scale, PATCH * scale)
     maps = gradients(y, scale)[None]
-    found = F.conv2d(maps, kernels, stride=stride * scale)[0]
-    return found.flatten(1).T
+    return F.conv2d(maps, kernels, stride=stride * scale)[0].flatten(1).T
 
 
-def principal_axes(
-    pictures: Iterable[torch.Tensor], scale: int, stride: int = 1
-) -> torch.Tensor:
-    """The directions in which the gradients of patches vary most.
+def principal_axes(covariance: torch.Tensor, dropped: float) -> torch.Tensor:
+    """The fewest axes, (d, n), that keep all but a share of the energy, float32.
 
-    PCA without centring, as Zeyde et al. have it (section 3.2).
-
-    Parameters
-    ----------
-    pictures : bicubic pictures (H, W).
-
-    Returns
-    -------
-    (d, 4·(3·scale)²), orthonormal rows; d is the least with which all but
-    `DROPPED_ENERGY` is kept.
+    PCA without centring: `covariance` (n, n) is the sum of x·xᵀ (Zeyde et al.,
+    section 3.2).
     """
-    covariance = 0
-    for y in pictures:
-        windows = windows_of(gradients(y, scale), scale, stride)
-        covariance = covariance + (windows.T @ windows).double()
-    return main_axes(covariance, DROPPED_ENERGY)
-
-
-def main_axes(covariance: torch.Tensor, dropped: float) -> torch.Tensor:
-    """The fewest axes, (d, n), with all but a share of the energy, float32."""
     energy, axes = torch.linalg.eigh(covariance)  # ascending
     left_out = energy.cumsum(0) / energy.sum() < dropped
     return axes[:, ~left_out].T.flip(0).contiguous().float()
 
 
-def windows_of(
-    maps: torch.Tensor, scale: int, stride: int = 1
-) -> torch.Tensor:
-    """All patches of pictures (c, H, W): (n, c·(3·scale)²), row by row."""
-    step = stride * scale
-    return F.unfold(maps[None], WINDOW * scale, stride=step)[0].T
-
-
-def overlap_sum(patches: torch.Tensor, shape: tuple[int, int], scale: int):
-    """Add patches up where they lie; the transpose of `windows_of`.
-
-    Parameters
-    ----------
-    patches : (n, (3·scale)²), one at each LR pixel, row by row.
-    shape : (H, W) of the result.
-    """
-    added = F.fold(patches.T[None], shape, WINDOW * scale, stride=scale)
-    return added[0, 0]
-
-
-def overlaps(size: int, scale: int) -> torch.Tensor:
-    """How many patches cover each of `size` pixels in a row, (size,)."""
-    cells = torch.arange(size // scale)
-    count = torch.minimum(cells + 1, size // scale - cells)
-    most = min(WINDOW, size // scale - WINDOW + 1)
-    return count.clamp(max=most).repeat_interleave(scale)
-
-
 def examples(
-    images: Iterable[np.ndarray], scale: int, device="cpu"
+    images: Iterable[np.ndarray], scale: int, zoom: int | None = None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Training pairs: the bicubic picture and what it lacks.
+    """Training pairs: an enlarged LR picture, and what is to be restored.
 
     Parameters
     ----------
-    images : pictures or luma, uint8; those too small for a patch are left
-        out.
+    images : pictures or luma, uint8; those too small for a patch are left out.
+    zoom : as of `PatchMethod`.
 
     Yields
     ------
-    Both float32 (H, W), 0…1 and about -1…1; H and W multiples of `scale`.
+    The LR picture enlarged by `zoom`, and the HR picture; without `zoom` the
+    bicubic picture, and what it lacks.  float32, 0…1 or about -1…1.
     """
     for image in images:
         hr_y = modcrop(luma(image) / 255, scale)
-        if min(hr_y.shape) < (WINDOW + 2 * BORDER) * scale:
-            continue
-        y = bicubic(imresize(hr_y, 1 / scale), scale)
-        both = torch.from_numpy(np.stack([y, hr_y - y]))
-        yield tuple(both.to(device, torch.float32))
+        if min(hr_y.shape) >= REACH * scale:
+            wide = imresize(imresize(hr_y, 1 / scale), zoom or scale)
+            target = hr_y if zoom else hr_y - wide
+            yield torch.from_numpy(wide).float(), torch.from_numpy(target).float()
 
 
-def residual_patches(
-    missing: torch.Tensor, scale: int, stride: int = 1
-) -> torch.Tensor:
-    """The patches of what bicubic lacks, (n, (3·scale)²), as `features`."""
+def target_patches(target: torch.Tensor, scale: int, stride: int = 1) -> torch.Tensor:
+    """The patches (n, (3·scale)²) of what is to be restored, as `features`."""
     edge = BORDER * scale
-    return windows_of(missing[None, edge:-edge, edge:-edge], scale, stride)
+    inside = target[None, edge:-edge, edge:-edge]
+    return extract_patches(inside, PATCH * scale, stride * scale)
+
+
+def training_patches(
+    pairs: list[tuple[torch.Tensor, torch.Tensor]],
+    see: See,
+    scale: int,
+    *,
+    stride: int = 1,
+    count: int | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (n, d) and targets (n, (3·scale)²) of the patches of `examples`.
+
+    All patches, or about `count` drawn from all pictures.
+
+    Raises
+    ------
+    ValueError : when there is no pair.
+    """
+    if not pairs:
+        raise ValueError(
+            f"no picture is large enough to learn from: x{scale} needs at least "
+            f"{REACH * scale} pixels on a side"
+        )
+    sides = [np.array(target.shape) // scale - REACH + 1 for _, target in pairs]
+    share = 1 if count is None else count / sum(map(np.prod, sides))
+    seen, wanted = [], []
+    for wide, target in pairs:
+        x, z = see(wide), target_patches(target, scale, stride)
+        if count is not None:
+            drawn = torch.rand(len(x), generator=generator) < share
+            x, z = x[drawn], z[drawn]
+        seen.append(x)
+        wanted.append(z)
+    return torch.cat(seen), torch.cat(wanted)
 
 
 class PatchMethod:
@@ -177,84 +183,69 @@ class PatchMethod:
 
     Parameters
     ----------
-    see : the patches' features, from no further than one LR pixel around
-        each.
-    restore : what makes of features the patches that are added to the bicubic
-        ones.
+    see : the patches' features, from no further than one LR pixel around each.
+    restore : makes HR patches of features.
     scale : the only one that it can be called with.
     device : where `see` and `restore` work.
+    zoom : how many times the LR picture is enlarged for `see`.  Where not given
+        `see` gets the bicubic picture, and the patches are added to it.
+    dtype : of all that is computed, and of the result.
     """
 
     def __init__(
-        self, see: See, restore: Restore, scale: int, device: torch.device
-    ):
-        self.see = see
-        self.restore = restore
-        self.scale = scale
-        self.device = device
-
-    @classmethod
-    def of_gradients(
-        cls,
-        basis: torch.Tensor,
+        self,
+        see: See,
         restore: Restore,
         scale: int,
         device: torch.device,
+        zoom: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ):
+        self.see, self.restore = see, restore
+        self.scale, self.zoom = scale, zoom
+        self.device, self.dtype = device, dtype
+
+    @classmethod
+    def of_gradients(
+        cls, basis: torch.Tensor, restore: Restore, scale: int, device: torch.device
     ) -> "PatchMethod":
         """One that sees `features` by `basis`, (d, 4·(3·scale)²)."""
         basis = basis.to(device)
         return cls(lambda y: features(y, scale, basis), restore, scale, device)
 
-    def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
-        """(h, w) in 0…1 → (h·scale, w·scale), float32, about 0…1."""
-        return np.concatenate(list(self.bands(lr_y, scale)))
-
     @torch.inference_mode()
-    def bands(self, lr_y: np.ndarray, scale: int) -> Iterator[np.ndarray]:
-        """The rows of ``self(lr_y, scale)`` from the top, some at a time.
+    def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
+        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1.
 
-        Memory is needed for a band and not for the picture: what its patches
-        add to the rows of the next band is kept for that one.
+        The features of a few rows of patches at a time are held in memory.
 
         Raises
         ------
         ValueError : for another scale than the method was trained for.
         """
         if scale != self.scale:
-            raise ValueError(
-                f"the method was trained for x{self.scale}, not x{scale}"
-            )
+            raise ValueError(f"the method was trained for x{self.scale}, not x{scale}")
+        sr_y = torch.from_numpy(bicubic(lr_y, scale)).to(self.dtype)
         height, width = lr_y.shape
+        if min(height, width) < REACH:
+            return sr_y.numpy()
+        wide, zoom = sr_y, scale
+        if self.zoom:
+            wide, zoom = torch.from_numpy(imresize(lr_y, self.zoom)), self.zoom
         edge = BORDER * scale
-        reach = WINDOW + 2 * BORDER  # LR rows that a row of patches sees
-        if min(height, width) < reach:
-            yield bicubic(lr_y, scale).astype(np.float32)
-            return
-        resize = BandResizer(lr_y.shape, scale)
-        down = overlaps((height - 2 * BORDER) * scale, scale)
-        across = overlaps((width - 2 * BORDER) * scale, scale)
+        inside = sr_y[edge:-edge, edge:-edge]
+        total = torch.zeros_like(inside)
         rows = max(1, CHUNK[self.device.type] // width)
-        count = height - reach + 1  # rows of patches
-        begun = 0  # sums in rows that the next band will finish
+        count = height - REACH + 1  # rows of patches
         for first in range(0, count, rows):
             last = min(first + rows, count)
-            top, bottom = first * scale, (last + reach - 1) * scale
-            y = resize(lambda a, b: lr_y[a:b], top, bottom).astype(np.float32)
-            added = self._added(torch.from_numpy(y))
-            added[: (WINDOW - 1) * scale] += begun
-            begun = added[(last - first) * scale :].clone()
-            weight = down[top : top + len(added), None] * across
-            y[edge:-edge, edge:-edge] += (added / weight).numpy()
-            # Finished are the rows above the next band's first patch.
-            start = 0 if first == 0 else edge
-            stop = len(y) if last == count else edge + (last - first) * scale
-            yield y[start:stop]
-
-    def _added(self, y: torch.Tensor) -> torch.Tensor:
-        """The sum of the restored patches of a band, without its edge."""
-        y = y.to(self.device)
-        chunks = self.see(y).split(CHUNK[self.device.type])
-        patches = torch.cat([self.restore(chunk) for chunk in chunks])
-        edge = 2 * BORDER * self.scale
-        shape = (y.shape[0] - edge, y.shape[1] - edge)
-        return overlap_sum(patches, shape, self.scale).cpu()
+            seen = wide[first * zoom : (last + REACH - 1) * zoom]
+            chunks = self.see(seen.to(self.device, self.dtype))
+            chunks = chunks.split(CHUNK[self.device.type])
+            patches = torch.cat([self.restore(chunk) for chunk in chunks])
+            band = total[first * scale : (last + PATCH - 1) * scale]
+            band += overlap_sum(patches, band.shape, scale).cpu()
+        down, across = (overlaps(n, scale) for n in inside.shape)
+        total /= down[:, None] * across
+        inside.copy_(total if self.zoom else inside + total)
+        return sr_y.numpy()

@@ -14,6 +14,24 @@ PARALLEL = 1e-5
 MOST_STEPS = 200
 
 
+def weighted_sums(
+    support: torch.Tensor, weights: torch.Tensor, rows: torch.Tensor
+) -> torch.Tensor:
+    """Σ weights[:, i] · rows[support[:, i]]: (n, s), (n, s), (k, m) → (n, m)."""
+    return F.embedding_bag(support, rows, per_sample_weights=weights, mode="sum")
+
+
+def solve_spd(gram: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """x with gram·x = wanted, for Gram matrices (n, k, k) and vectors (n, k).
+
+    A little is added to the diagonal, so that atoms that depend on each other
+    share a weight instead of ending in infinities.
+    """
+    little = 32 * torch.finfo(gram.dtype).eps * torch.eye(gram.shape[1]).to(gram)
+    factor, _ = torch.linalg.cholesky_ex(gram + little)
+    return torch.cholesky_solve(wanted[..., None], factor)[..., 0]
+
+
 @torch.no_grad()
 def lasso(
     vectors: torch.Tensor,
@@ -58,16 +76,13 @@ def lasso(
         if not len(rows):
             break
         change = _equiangular(gram, atoms, active)
-        direction = F.embedding_bag(
-            atoms, dictionary, per_sample_weights=change, mode="sum"
-        )
-        fall = direction @ dictionary.T  # of correlations; the active ones': 1
+        # How fast correlations fall; the active ones' by 1.
+        fall = weighted_sums(atoms, change, dictionary) @ dictionary.T
         slack = 1 - fall
         until_level = (level[:, None] - correlation).clamp_(min=0) / slack
         until_level[slack < PARALLEL] = torch.inf
-        until_level.scatter_reduce_(
-            1, atoms, torch.where(active, torch.inf, 0.0).to(weights), "amax"
-        )
+        out = torch.where(active, torch.inf, 0.0).to(weights)
+        until_level.scatter_reduce_(1, atoms, out, "amax")
         until_level, entering = until_level.min(dim=1)
         until_zero = torch.where(change < 0, -weights / change, torch.inf)
         until_zero, leaving = until_zero.min(dim=1)
@@ -78,8 +93,7 @@ def lasso(
         done = (step >= level - penalty) if exact else (level <= penalty)
         done |= step >= level
         leaves = F.one_hot(leaving, atoms.shape[1]).bool()
-        leaves &= (until_zero <= step)[:, None]
-        active = active & ~leaves
+        active = active & ~(leaves & (until_zero <= step)[:, None])
         weights = torch.where(active, weights, 0.0).clamp_(min=0)
         _store(codes, rows[done], atoms[done], weights[done])
 
@@ -100,12 +114,8 @@ def _equiangular(gram, atoms, active) -> torch.Tensor:
     """Rates of the weights at which all active correlations fall by 1."""
     inner = gram[atoms[:, :, None], atoms[:, None, :]]  # (n, k, k)
     inner = inner * (active[:, :, None] & active[:, None, :])
-    # Ones for the atoms that left; the small rest keeps it invertible.
-    rest = 32 * torch.finfo(inner.dtype).eps
-    inner.diagonal(dim1=1, dim2=2).add_((~active).to(inner) + rest)
-    ones = active.to(inner)[..., None]
-    factor, _ = torch.linalg.cholesky_ex(inner)
-    return torch.cholesky_solve(ones, factor)[..., 0]
+    inner.diagonal(dim1=1, dim2=2).add_(~active)  # ones for the atoms that left
+    return solve_spd(inner, active.to(inner))
 
 
 def _store(codes, rows, atoms, weights) -> None:
@@ -115,10 +125,7 @@ def _store(codes, rows, atoms, weights) -> None:
 
 @torch.no_grad()
 def ista(
-    vectors: torch.Tensor,
-    dictionary: torch.Tensor,
-    penalty: float,
-    steps: int,
+    vectors: torch.Tensor, dictionary: torch.Tensor, penalty: float, steps: int
 ) -> torch.Tensor:
     """Codes on their way to those of `lasso`, after so many steps from zero.
 
@@ -167,7 +174,6 @@ def learn_dictionary(
     samples : (n, d), float, of about unit length.
     penalty : of `lasso`.
     passes : times that every sample is used.
-    progress : show a bar.
 
     Returns
     -------
@@ -181,37 +187,26 @@ def learn_dictionary(
     """
     if len(samples) < atoms:
         raise ValueError(
-            f"{atoms} atoms can't be learnt from {len(samples)} samples; "
-            "give more or larger pictures"
+            f"{len(samples)} patches with any detail are too few to learn "
+            f"{atoms} atoms; give more or larger pictures"
         )
     order = torch.randperm(len(samples), generator=generator)
     dictionary = F.normalize(samples[order[:atoms].to(samples.device)])
     codes_codes = samples.new_zeros(atoms, atoms)
     codes_samples = samples.new_zeros(atoms, samples.shape[1])
-    bar = tqdm(
-        total=passes * len(samples), desc="dictionary", unit=" samples",
-        unit_scale=True, disable=not progress,
-    )  # fmt: skip
-    seen = 0
-    with bar:
-        for _ in range(passes):
-            order = torch.randperm(len(samples), generator=generator)
-            for part in order.to(samples.device).split(batch):
-                chosen = samples[part]
-                codes = lasso(chosen, dictionary, penalty, exact=True)
-                seen += 1
-                keep = (1 - 1 / seen) ** 2
-                codes_codes.mul_(keep).addmm_(codes.T, codes)
-                codes_samples.mul_(keep).addmm_(codes.T, chosen)
-                _improve(dictionary, codes_codes, codes_samples)
-                bar.update(len(part))
+    batches = []
+    for _ in range(passes):
+        order = torch.randperm(len(samples), generator=generator)
+        batches += order.to(samples.device).split(batch)
+    bar = tqdm(batches, desc="dictionary", disable=not progress)
+    for seen, part in enumerate(bar, start=1):
+        codes = lasso(samples[part], dictionary, penalty, exact=True)
+        keep = (1 - 1 / seen) ** 2
+        codes_codes.mul_(keep).addmm_(codes.T, codes)
+        codes_samples.mul_(keep).addmm_(codes.T, samples[part])
+        # Each used atom in turn to its best place, the others fixed.
+        for k in (codes_codes.diagonal() > 1e-6).nonzero()[:, 0].tolist():
+            atom = codes_samples[k] - codes_codes[k] @ dictionary
+            atom = atom / codes_codes[k, k] + dictionary[k]
+            dictionary[k] = atom / atom.norm()
     return dictionary
-
-
-def _improve(dictionary, codes_codes, codes_samples) -> None:
-    """Each atom in turn to its best place, the others fixed; in place."""
-    used = codes_codes.diagonal().cpu() > 1e-6
-    for k in used.nonzero()[:, 0].tolist():
-        atom = codes_samples[k] - codes_codes[k] @ dictionary
-        atom = atom / codes_codes[k, k] + dictionary[k]
-        dictionary[k] = atom / atom.norm()
