@@ -16,25 +16,23 @@ from importlib import import_module
 from ..resize import bicubic
 from .pictures import Method, SelfEnsemble, upscale
 
-__all__ = [
-    *("LABELS", "LEARNT", "NAMES", "Method", "SelfEnsemble"),
-    *("bicubic", "get", "register", "upscale"),
-]
+__all__ = ["LABELS", "NAMES", "PARTS", "Method", "SelfEnsemble", "bicubic", "get",
+           "register", "upscale"]  # fmt: skip
 
 #: What tables and figures call a method, by the name that the command line uses.
 LABELS: dict[str, str] = {}
 #: All methods' names; one that is registered later shows up too.
 NAMES = LABELS.keys()
-#: The kind of file that holds what a method learnt, see `trained`.
-LEARNT: dict[str, str] = {}
+#: The kind of file that holds what a method learnt; see `trained`.
+PARTS: dict[str, str] = {}
 _MAKERS: dict[str, Callable[..., Method]] = {}
 
 
 def register(name: str, *, label: str) -> Callable:
     """Decorate a function that makes a method, so that `get` knows it by `name`.
 
-    The function is called as ``make(scale, model=…, device=…)`` with the arguments
-    of `get`.  A name that is registered again gets the new function.
+    `get` calls ``make(scale, model=…, device=…)``.  A name that is registered again
+    gets the new function.
     """
 
     def keep(make: Callable[..., Method]) -> Callable[..., Method]:
@@ -45,27 +43,14 @@ def register(name: str, *, label: str) -> Callable:
 
 
 def get(
-    name: str,
-    *,
-    model: str | None = None,
-    scale: int | None = None,
-    device: str = "auto",
+    name: str, *, model: str | None = None, scale: int | None = None, device="auto"
 ) -> Method:
-    """The method of that name, ready to be called.
+    """The method of that name, one of `NAMES`, for one scale, on auto, cpu or cuda.
 
-    Parameters
-    ----------
-    name : one of `NAMES`.
-    model : for ``"srcnn"``: see `checkpoints.load`; 9-1-5 where not given.
-        With a plus behind it, as in ``"9-5-5+"``, it is a `SelfEnsemble`.
-        For the other trained methods: see `trained.parts`; the book's own where
-        not given.
-    scale : the magnification that it is for.
-    device : auto, cpu or cuda; all but ``"bicubic"`` take it.
-
-    Raises
-    ------
-    ValueError : for an unknown name, or a model where there is no choice.
+    `model` is for ``"srcnn"`` one of `checkpoints.load`, 9-1-5 where not given; with a
+    plus behind it, as in ``"9-5-5+"``, it is a `SelfEnsemble`.  For the other trained
+    methods see `trained.parts`.  Raises ValueError for an unknown name, or a model
+    where there is no choice.
     """
     if name not in NAMES:
         raise ValueError(f"method must be one of {', '.join(NAMES)}, not {name!r}")
@@ -79,28 +64,26 @@ def _bicubic(scale, model=None, device="auto"):
     return bicubic
 
 
-def _register_learnt(name: str, label: str, kind: str, maker: str) -> None:
-    """`maker`: the module and function that make the method of what was learnt."""
-    module, function = maker.split(".")
-    LEARNT[name] = kind
+def _register_learnt(name: str, label: str, kind: str, module: str, maker: str):
+    """A method that ``module.maker(parts, scale)`` makes of what was learnt."""
+    PARTS[name] = kind
 
     @register(name, label=label)
     def make(scale, model=None, device="auto"):
-        from . import trained  # torch and the files are for those who call
+        from . import trained  # PyTorch and the files are for those who call
 
-        parts = trained.parts(name, scale, model)
-        make_of = getattr(import_module(f"{__name__}.{module}"), function)
-        return make_of(parts, scale, device)
+        make_of = getattr(import_module(f"{__name__}.{module}"), maker)
+        return make_of(trained.parts(name, scale, model, device), scale)
 
 
-_register_learnt("sc", "SC", "sc", "sparse_coding.sc")
-_register_learnt("ksvd", "K-SVD", "ksvd", "zeyde.ksvd_method")
-_register_learnt("ne-nnls", "NE+NNLS", "ksvd", "neighbor_embedding.nnls")
-_register_learnt("ne-lle", "NE+LLE", "ksvd", "neighbor_embedding.lle")
-_register_learnt("gr", "GR", "ksvd", "anchored.gr")
-_register_learnt("anr", "ANR", "ksvd", "anchored.anr")
-_register_learnt("aplus", "A+", "aplus", "anchored.aplus")
-_register_learnt("kk", "KK", "kk", "kernel_regression.kk")
+_register_learnt("sc", "SC", "sc", "sparse_coding", "sc")
+_register_learnt("ksvd", "K-SVD", "ksvd", "zeyde", "ksvd_method")
+_register_learnt("ne-nnls", "NE+NNLS", "ksvd", "neighbor_embedding", "nnls")
+_register_learnt("ne-lle", "NE+LLE", "ksvd", "neighbor_embedding", "lle")
+_register_learnt("gr", "GR", "ksvd", "anchored", "gr")
+_register_learnt("anr", "ANR", "ksvd", "anchored", "anr")
+_register_learnt("aplus", "A+", "aplus", "anchored", "aplus")
+_register_learnt("kk", "KK", "kk", "kernel_regression", "kk")
 
 
 @register("srcnn", label="SRCNN")

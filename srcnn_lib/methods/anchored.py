@@ -1,25 +1,24 @@
 """Anchored regression: GR, ANR and A+, a matrix per atom in place of a code.
 
-Ridge regression from LR to HR atoms has a closed form, a matrix that maps
-features to what bicubic lacks.  GR has one such matrix, from all atoms; ANR
-one per atom, from its neighbours among the atoms; A+ one per atom, from its
-neighbours among millions of training samples.  To enlarge, each patch takes
-the matrix of the atom that it correlates with most.
+Ridge regression from LR to HR atoms has a closed form, a matrix that maps features to
+what bicubic lacks.  GR has one such matrix, from all atoms; ANR one per atom, from its
+neighbours among the atoms; A+ one per atom, from its neighbours among millions of
+training samples.  Each patch takes the matrix of the atom it correlates with most.
 
-Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression
-for fast example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored
-neighborhood regression for fast super-resolution", ACCV 2014.
+Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression for fast
+example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored neighborhood
+regression for fast super-resolution", ACCV 2014.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from ..images import luma
-from ..models import choose_device
 from ..resize import imresize
 from . import patches
 from .patches import PatchMethod
@@ -34,10 +33,8 @@ APLUS_NEIGHBOURS = 2048
 ZOOMS = 12
 ZOOM = 0.98
 SAMPLES = 5_000_000
-#: Anchors whose neighbours are looked for at a time.
-SEARCH_CHUNK = 8
-#: Share of the projections' energy that a file leaves out, by scale; each
-#: costs less than 0.005 dB on Set5.
+#: Share of the projections' energy that a file leaves out, by scale; each costs less
+#: than 0.005 dB on Set5.
 PACK_DROPPED_ENERGY = {2: 0.005, 3: 0.02, 4: 0.03}
 
 
@@ -45,70 +42,45 @@ class Anchors(NamedTuple):
     """What A+ needs: `basis` (d, 4·(3·scale)²), `lr` (k, d) of unit norm,
     `projections` (k, (3·scale)², d)."""
 
-    basis: torch.Tensor
-    lr: torch.Tensor
-    projections: torch.Tensor
+    basis: Tensor
+    lr: Tensor
+    projections: Tensor
 
 
-def ridge_projection(
-    lr: torch.Tensor, hr: torch.Tensor, ridge: float
-) -> torch.Tensor:
-    """The matrix P with which P·x is the HR side of x's ridge regression.
+def ridge_projection(lr: Tensor, hr: Tensor, ridge: float) -> Tensor:
+    """The matrix P (…, m, d) with which P·x is the HR side of x's ridge regression.
 
-    x is written as a sum of LR atoms with small weights; P·x is the same sum
-    of HR atoms (ICCV 2013, equation 6).
-
-    Parameters
-    ----------
-    lr, hr : (…, k, d) and (…, k, m), atoms or samples.
-    ridge : weight of the squared weights; features² is its unit.
-
-    Returns
-    -------
-    (…, m, d), of the type of `lr`.
+    x is written as a sum of LR atoms or samples (…, k, d) with small weights; P·x is
+    the same sum of the HR ones (…, k, m) (ICCV 2013, equation 6).
     """
     # The d×d form of the inverse: H'L (L'L + λ)⁻¹ = H' (LL' + λ)⁻¹ L.
-    wide = lr.double()
-    inner = wide.mT @ wide
-    inner.diagonal(dim1=-2, dim2=-1).add_(ridge)
-    outer = wide.mT @ hr.double()  # (…, d, m)
-    return torch.linalg.solve(inner, outer).mT.to(lr.dtype)
+    return patches.ridge_regression([(lr, hr)], ridge).mT.to(lr.dtype)
 
 
 def neighbourhoods(
-    dictionary: Dictionary,
-    neighbours: int = ANR_NEIGHBOURS,
-    ridge: float = ANR_RIDGE,
-) -> torch.Tensor:
+    pair: Dictionary, neighbours: int = ANR_NEIGHBOURS, ridge: float = ANR_RIDGE
+) -> Tensor:
     """ANR's matrices, one per atom, (atoms, m, d)."""
-    likeness = (dictionary.lr @ dictionary.lr.T).abs()
-    nearest = likeness.topk(neighbours, dim=1).indices
-    lr, hr = dictionary.lr[nearest], dictionary.hr[nearest]
+    nearest = (pair.lr @ pair.lr.T).abs().topk(neighbours, dim=1).indices
     # The ridge makes results too small; the authors' program enlarges those
     # of ANR and GR so, though not those of A+.
-    return (1 + ridge) * ridge_projection(lr, hr, ridge)
+    return (1 + ridge) * ridge_projection(pair.lr[nearest], pair.hr[nearest], ridge)
 
 
-def gr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+def gr(pair: Dictionary, scale: int) -> PatchMethod:
     """Global regression as a method: one matrix for all patches."""
-    device = choose_device(device)
-    projection = ridge_projection(dictionary.lr, dictionary.hr, GR_RIDGE)
-    projection = (1 + GR_RIDGE) * projection.to(device)
-    return PatchMethod.of_gradients(
-        dictionary.basis, lambda seen: seen @ projection.T, scale, device
-    )
+    projection = (1 + GR_RIDGE) * ridge_projection(pair.lr, pair.hr, GR_RIDGE)
+    return PatchMethod.of_gradients(pair.basis, lambda x: x @ projection.T, scale)
 
 
-def anr(dictionary: Dictionary, scale: int, device: str = "auto") -> PatchMethod:
+def anr(pair: Dictionary, scale: int) -> PatchMethod:
     """Anchored neighbourhood regression as a method."""
-    anchors = Anchors(dictionary.basis, dictionary.lr, neighbourhoods(dictionary))
-    return aplus(anchors, scale, device)
+    return aplus(Anchors(pair.basis, pair.lr, neighbourhoods(pair)), scale)
 
 
-def aplus(anchors: Anchors, scale: int, device: str = "auto") -> PatchMethod:
+def aplus(anchors: Anchors, scale: int) -> PatchMethod:
     """A+ as a method: each patch takes the matrix of its nearest anchor."""
-    device = choose_device(device)
-    basis, lr, projections = (t.to(device) for t in anchors)
+    basis, lr, projections = anchors
 
     def restore(seen):
         # max gives the indices faster than argmax.
@@ -120,92 +92,54 @@ def aplus(anchors: Anchors, scale: int, device: str = "auto") -> PatchMethod:
         restored[order] = torch.cat([x @ p.T for x, p in groups if len(x)])
         return restored
 
-    return PatchMethod.of_gradients(basis, restore, scale, device)
+    return PatchMethod.of_gradients(basis, restore, scale)
 
 
 def learn_aplus(
-    images: Iterable[np.ndarray],
-    scale: int,
-    dictionary: Dictionary,
-    *,
-    most: int = SAMPLES,
-    neighbours: int = APLUS_NEIGHBOURS,
-    progress: bool = True,
-) -> Anchors:
-    """A+'s matrices, from samples of the pictures in many sizes.
-
-    Parameters
-    ----------
-    images : uint8, grey or RGB.
-    dictionary : its atoms are the anchors, and its features are used.
-    most : samples; the first are taken, from large pictures to small.
-
-    Raises
-    ------
-    ValueError : when there are fewer samples than `neighbours`.
-    """
-    images = [luma(image) for image in images]
+    images: Iterable[np.ndarray], scale: int, pair: Dictionary, *,
+    most: int = SAMPLES, neighbours: int = APLUS_NEIGHBOURS,
+) -> Anchors:  # fmt: skip
+    """A+'s matrices for the atoms of a pair, from samples of pictures, uint8, in many
+    sizes: the first `most`, from large pictures to small.  Raises ValueError when there
+    are fewer than `neighbours`."""
     parts, count = [], 0
-    bar = tqdm(total=most, desc="A+ samples", leave=False, disable=not progress)
-    for x, z in _samples(images, scale, dictionary.basis):
-        parts.append((x[: most - count], z[: most - count]))
+    images = [luma(image) for image in images]
+    for zoom in tqdm(range(ZOOMS), desc="A+ samples", disable=None):
+        smaller = (imresize(y, ZOOM**zoom) for y in images)
+        x, z = patches.training_patches(
+            smaller, lambda y: patches.features(y, scale, pair.basis), scale
+        )
+        norm = x.norm(dim=1, keepdim=True)
+        # What is nearly flat is left as faint as it is.  In float16 five million
+        # samples fit in memory; the digits lost are averaged out.
+        z = (z / torch.where(norm < 0.1, 1, norm)).half()
+        parts.append(((x / norm.clamp(min=1e-12))[: most - count], z[: most - count]))
         count += len(parts[-1][0])
-        bar.update(len(parts[-1][0]))
         if count == most:
             break
-    bar.close()
-    if count < neighbours:
-        raise ValueError(
-            f"{count} patches are too few for {neighbours} neighbours; "
-            "give more or larger pictures"
-        )
     seen, wanted = map(torch.cat, zip(*parts))
+    patches.check_enough(seen, neighbours, "neighbours")
     projections = []
-    chunks = dictionary.lr.split(SEARCH_CHUNK)
-    for atoms in tqdm(chunks, desc="A+", leave=False, disable=not progress):
+    for atoms in tqdm(pair.lr.split(8), desc="A+", disable=None):
         # Of unit vectors the nearest are those that correlate most.
-        nearest = (atoms @ seen.T).topk(neighbours, sorted=False).indices
-        projections += [ridge_projection(seen[i], wanted[i], APLUS_RIDGE) for i in nearest]
-    return Anchors(dictionary.basis, dictionary.lr, torch.stack(projections))
+        for i in (atoms @ seen.T).topk(neighbours, sorted=False).indices:
+            projections.append(ridge_projection(seen[i], wanted[i], APLUS_RIDGE))
+    return Anchors(pair.basis, pair.lr, torch.stack(projections))
 
 
-def _samples(images, scale, basis) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Features of unit norm (n, d), and what bicubic lacks (n, m) in float16.
-
-    The latter are divided by the same norm; half the digits are enough for
-    numbers that are averaged over 2,048 samples, and 5 million fit in memory.
-    """
-    for zoom in range(ZOOMS):
-        smaller = (imresize(y, ZOOM**zoom) for y in images)
-        for y, missing in patches.examples(smaller, scale):
-            x = patches.features(y, scale, basis)
-            z = patches.target_patches(missing, scale)
-            norm = x.norm(dim=1, keepdim=True)
-            # What is nearly flat is left as faint as it is.
-            z = z / torch.where(norm < 0.1, 1, norm)
-            yield x / norm.clamp(min=1e-12), z.half()
-
-
-def pack(anchors: Anchors, scale: int) -> dict[str, torch.Tensor]:
-    """The same in a tenth of the space, for a file; `unpack` undoes it.
-
-    The projections' patches are written in their principal axes, the last of
-    which are left out, and with 8 bits and a step for each atom.
-    """
+def pack(anchors: Anchors, scale: int) -> dict[str, Tensor]:
+    """The same in a tenth of the space, for a file: the projections' patches in their
+    first principal axes, with 8 bits and a step for each atom."""
     basis, lr, p = anchors
     flat = p.mT.reshape(-1, p.shape[1])  # (k·d, m)
-    covariance = (flat.T @ flat).double()
-    axes = patches.principal_axes(covariance, PACK_DROPPED_ENERGY[scale])
+    axes = patches.principal_axes(flat, PACK_DROPPED_ENERGY[scale])
     coefficients = axes @ p  # (k, r, d)
     steps = (coefficients.abs().amax((1, 2), keepdim=True) / 127).half()
     steps = steps.clamp(min=torch.finfo(torch.half).tiny)
     levels = (coefficients / steps.float()).round().clamp(-127, 127).to(torch.int8)
-    parts = {"basis": basis.half(), "lr": lr.half(), "axes": axes.half()}
-    return parts | {"steps": steps, "levels": levels}
+    return {"basis": basis, "lr": lr, "axes": axes, "steps": steps, "levels": levels}
 
 
-def unpack(tensors: dict[str, torch.Tensor]) -> Anchors:
-    """The anchors of a file, float32, about as they were."""
-    names = ("basis", "lr", "axes", "steps", "levels")
-    basis, lr, axes, steps, levels = (tensors[name].float() for name in names)
+def unpack(basis, lr, axes, steps, levels) -> Anchors:
+    """The anchors of a file's tensors, float32, about as they were."""
     return Anchors(basis, lr, axes.T @ (levels * steps))

@@ -1,20 +1,20 @@
-"""Pictures as patches: features, PCA, and the way back by overlap and add.
+"""Pictures as patches: features, PCA, ridge regression, overlap and add.
 
-What all methods between bicubic and SRCNN share.  The enlarged picture is cut
-into patches of 3×3 LR pixels, one at each LR pixel.  A method turns the features
-of a patch into an HR patch, and where HR patches overlap their mean counts.
-K-SVD, neighbour embedding, ANR and A+ take the gradients of the bicubic picture,
-shortened by PCA, and restore what bicubic lacks.
+All methods between bicubic and SRCNN share this.  The enlarged picture is cut into
+patches of 3×3 LR pixels, one at each LR pixel.  A method turns the features of a
+patch into an HR patch, and where HR patches overlap their mean counts.  K-SVD,
+neighbour embedding, ANR and A+ see the gradients of the bicubic picture, shortened
+by PCA, and restore what bicubic lacks.
 
-Source: R. Zeyde, M. Elad, M. Protter, "On single image scale-up using
-sparse-representations", 2010; patch, border and filters as in the programs
-of R. Timofte et al., ICCV 2013.
+Source: Zeyde et al., see `zeyde`; patch, border and filters as in the programs of
+Timofte et al., see `anchored`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..images import luma, modcrop
@@ -26,156 +26,103 @@ PATCH = 3
 BORDER = 1
 #: LR pixels in a row that restoring one patch takes.
 REACH = PATCH + 2 * BORDER
-#: Patches worked on at a time: their correlations with 1,024 atoms are 17 MB.
-CHUNK = {"cpu": 2**11, "cuda": 2**15}
-#: Share of the features' energy that the PCA leaves out.
-DROPPED_ENERGY = 1e-3
-
-#: An enlarged picture (H, W) → the features (n, d) of its patches, row by row.
-See = Callable[[torch.Tensor], torch.Tensor]
-#: Features (n, d) → restored patches (n, (3·scale)²).
-Restore = Callable[[torch.Tensor], torch.Tensor]
+#: About as many patches are worked on at a time: 1,024 atoms' correlations are 17 MB.
+CHUNK = {"cpu": 2**12, "cuda": 2**16}
 
 
-def extract_patches(maps: torch.Tensor, size: int, stride: int) -> torch.Tensor:
+def extract_patches(maps: Tensor, size: int, stride: int) -> Tensor:
     """All patches of maps (c, H, W), row by row: (n, c·size²)."""
     return F.unfold(maps[None], size, stride=stride)[0].T
 
 
-def overlap_sum(
-    patches: torch.Tensor, shape: tuple[int, int], scale: int
-) -> torch.Tensor:
-    """Add patches up where they lie, the transpose of `extract_patches`.
-
-    `patches` is (n, (3·scale)²), one at each LR pixel, row by row; the sum has
-    `shape` (H, W).
-    """
+def overlap_sum(patches: Tensor, shape: tuple[int, int], scale: int) -> Tensor:
+    """Add patches (n, (3·scale)²), one at each LR pixel, up where they lie: `shape`."""
     return F.fold(patches.T[None], shape, PATCH * scale, stride=scale)[0, 0]
 
 
-def overlaps(size: int, scale: int) -> torch.Tensor:
-    """How many patches cover each of `size` pixels in a row, (size,)."""
-    count = np.convolve(np.ones(size // scale - PATCH + 1), np.ones(PATCH))
-    return torch.from_numpy(count.repeat(scale)).float()
-
-
-def gradients(y: torch.Tensor, scale: int) -> torch.Tensor:
+def gradients(y: Tensor, scale: int) -> Tensor:
     """First and second differences of a bicubic picture (H, W), in its unit.
 
-    Returns
-    -------
-    (4, H - 2·scale, W - 2·scale): along the rows and the columns over a distance
-    of one LR pixel, then both second differences.  The edge, where a filter would
-    reach beyond the picture, is left out.
+    (4, H - 2·scale, W - 2·scale): along the rows and the columns over a distance of
+    one LR pixel, then both second differences.  The edge, where a filter would reach
+    beyond the picture, is left out.
     """
-    s = scale
-    inside = y[s:-s, s:-s]
+    s, half = scale, scale // 2
 
-    def moved(step: int, axis: int) -> torch.Tensor:
+    def moved(step: int, axis: int) -> Tensor:
         return torch.roll(y, -step, axis)[s:-s, s:-s]
 
-    # Where s is odd the middle lies between pixels; MATLAB's conv2 then
-    # takes the later one.
-    first = [moved(s - s // 2, a) - moved(-(s // 2), a) for a in (1, 0)]
-    second = [(moved(s, a) + moved(-s, a)) / 2 - inside for a in (1, 0)]
+    # Where s is odd the middle lies between pixels; MATLAB's conv2 takes the later one.
+    first = [moved(s - half, axis) - moved(-half, axis) for axis in (1, 0)]
+    second = [(moved(s, a) + moved(-s, a)) / 2 - moved(0, a) for a in (1, 0)]
     return torch.stack(first + second)
 
 
-def features(
-    y: torch.Tensor, scale: int, basis: torch.Tensor, stride: int = 1
-) -> torch.Tensor:
-    """The gradients of every patch, projected on `basis`.
-
-    Parameters
-    ----------
-    y : (H, W), the bicubic picture; H and W are multiples of `scale`.
-    basis : (d, 4·(3·scale)²), orthonormal rows; see `principal_axes`.
-    stride : from patch to patch, in LR pixels.
-
-    Returns
-    -------
-    (n, d), patches row by row.
-    """
+def features(y: Tensor, scale: int, basis: Tensor) -> Tensor:
+    """The gradients of all patches of a bicubic picture (H, W), row by row, projected
+    on a `basis` of `principal_axes`, (d, 4·(3·scale)²): (n, d)."""
     # A product with a patch at each position is a convolution.
     kernels = basis.view(-1, 4, PATCH * scale, PATCH * scale)
-    maps = gradients(y, scale)[None]
-    return F.conv2d(maps, kernels, stride=stride * scale)[0].flatten(1).T
+    return F.conv2d(gradients(y, scale)[None], kernels, stride=scale)[0].flatten(1).T
 
 
-def principal_axes(covariance: torch.Tensor, dropped: float) -> torch.Tensor:
-    """The fewest axes, (d, n), that keep all but a share of the energy, float32.
-
-    PCA without centring: `covariance` (n, n) is the sum of x·xᵀ (Zeyde et al.,
-    section 3.2).
-    """
+def principal_axes(samples: Tensor, dropped: float) -> Tensor:
+    """PCA without centring (Zeyde et al., section 3.2) of samples (n, m): the fewest
+    orthonormal axes (d, m) that keep all but the `dropped` share of the energy."""
+    covariance = sum((part.T @ part).double() for part in samples.split(CHUNK["cuda"]))
     energy, axes = torch.linalg.eigh(covariance)  # ascending
     left_out = energy.cumsum(0) / energy.sum() < dropped
     return axes[:, ~left_out].T.flip(0).contiguous().float()
 
 
-def examples(
-    images: Iterable[np.ndarray], scale: int, zoom: int | None = None
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Training pairs: an enlarged LR picture, and what is to be restored.
-
-    Parameters
-    ----------
-    images : pictures or luma, uint8; those too small for a patch are left out.
-    zoom : as of `PatchMethod`.
-
-    Yields
-    ------
-    The LR picture enlarged by `zoom`, and the HR picture; without `zoom` the
-    bicubic picture, and what it lacks.  float32, 0…1 or about -1…1.
-    """
-    for image in images:
-        hr_y = modcrop(luma(image) / 255, scale)
-        if min(hr_y.shape) >= REACH * scale:
-            wide = imresize(imresize(hr_y, 1 / scale), zoom or scale)
-            target = hr_y if zoom else hr_y - wide
-            yield torch.from_numpy(wide).float(), torch.from_numpy(target).float()
+def ridge_regression(parts: Iterable[tuple[Tensor, Tensor]], ridge: float) -> Tensor:
+    """The matrix W (…, d, m) of least |x·W - z|² + ridge·|W|², float64, for samples
+    x (…, n, d) and z (…, n, m), some at a time."""
+    inner = outer = 0
+    for x, z in parts:
+        x, z = x.double(), z.double()
+        inner, outer = inner + x.mT @ x, outer + x.mT @ z
+    inner.diagonal(dim1=-2, dim2=-1).add_(ridge)
+    return torch.linalg.solve(inner, outer)
 
 
-def target_patches(target: torch.Tensor, scale: int, stride: int = 1) -> torch.Tensor:
-    """The patches (n, (3·scale)²) of what is to be restored, as `features`."""
-    edge = BORDER * scale
-    inside = target[None, edge:-edge, edge:-edge]
-    return extract_patches(inside, PATCH * scale, stride * scale)
+def check_enough(patches: Tensor, needed: int, of_what: str) -> None:
+    """Raise ValueError where there are fewer patches than needed."""
+    if len(patches) < needed:
+        raise ValueError(f"{len(patches)} patches are too few for {needed} {of_what}; "
+                         "give more or larger pictures")  # fmt: skip
 
 
 def training_patches(
-    pairs: list[tuple[torch.Tensor, torch.Tensor]],
-    see: See,
-    scale: int,
-    *,
-    stride: int = 1,
-    count: int | None = None,
-    generator: torch.Generator | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (n, d) and targets (n, (3·scale)²) of the patches of `examples`.
+    images: Iterable[np.ndarray], see: Callable[[Tensor], Tensor], scale: int, *,
+    stride: int = 1, zoom: int | None = None,
+    count: int | None = None, generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Features (n, d) and the HR patches (n, (3·scale)²) to be restored, float32.
 
-    All patches, or about `count` drawn from all pictures.
-
-    Raises
-    ------
-    ValueError : when there is no pair.
+    `images` are pictures or luma, uint8; those too small for a patch are left out.
+    `see` and `zoom` are those of `PatchMethod`; `stride`, which `see` keeps to, is in
+    LR pixels.  With `count` about as many are drawn from all patches.  Raises
+    ValueError when no picture is large enough.
     """
-    if not pairs:
-        raise ValueError(
-            f"no picture is large enough to learn from: x{scale} needs at least "
-            f"{REACH * scale} pixels on a side"
-        )
-    sides = [np.array(target.shape) // scale - REACH + 1 for _, target in pairs]
-    share = 1 if count is None else count / sum(map(np.prod, sides))
-    seen, wanted = [], []
-    for wide, target in pairs:
-        x, z = see(wide), target_patches(target, scale, stride)
+    found, edge = [], BORDER * scale
+    lumas = [modcrop(luma(image) / 255, scale) for image in images]
+    lumas = [hr_y for hr_y in lumas if min(hr_y.shape) >= REACH * scale]
+    total = sum(hr_y.size for hr_y in lumas) / (scale * stride) ** 2
+    for hr_y in lumas:
+        wide = imresize(imresize(hr_y, 1 / scale), zoom or scale)
+        target = torch.from_numpy(hr_y if zoom else hr_y - wide).float()
+        target = target[None, edge:-edge, edge:-edge]
+        x = see(torch.from_numpy(wide).float())
+        z = extract_patches(target, PATCH * scale, stride * scale)
         if count is not None:
-            drawn = torch.rand(len(x), generator=generator) < share
+            drawn = torch.rand(len(x), generator=generator) < count / total
             x, z = x[drawn], z[drawn]
-        seen.append(x)
-        wanted.append(z)
-    return torch.cat(seen), torch.cat(wanted)
+        found.append((x, z))
+    if not found:
+        raise ValueError("no picture is large enough to learn from: "
+                         f"x{scale} needs {REACH * scale} pixels a side")  # fmt: skip
+    return tuple(map(torch.cat, zip(*found)))
 
 
 class PatchMethod:
@@ -183,45 +130,32 @@ class PatchMethod:
 
     Parameters
     ----------
-    see : the patches' features, from no further than one LR pixel around each.
-    restore : makes HR patches of features.
-    scale : the only one that it can be called with.
+    see : makes of an enlarged picture (H, W) the features (n, d) of its patches, row
+        by row, from no further than one LR pixel around each.
+    restore : makes HR patches (n, (3·scale)²) of features.
     device : where `see` and `restore` work.
     zoom : how many times the LR picture is enlarged for `see`.  Where not given
         `see` gets the bicubic picture, and the patches are added to it.
-    dtype : of all that is computed, and of the result.
     """
 
     def __init__(
-        self,
-        see: See,
-        restore: Restore,
-        scale: int,
-        device: torch.device,
-        zoom: int | None = None,
-        dtype: torch.dtype = torch.float32,
-    ):
+        self, see: Callable[[Tensor], Tensor], restore: Callable[[Tensor], Tensor],
+        scale: int, device, zoom: int | None = None, dtype=torch.float32,
+    ):  # fmt: skip
         self.see, self.restore = see, restore
         self.scale, self.zoom = scale, zoom
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype = torch.device(device), dtype
 
     @classmethod
-    def of_gradients(
-        cls, basis: torch.Tensor, restore: Restore, scale: int, device: torch.device
-    ) -> "PatchMethod":
-        """One that sees `features` by `basis`, (d, 4·(3·scale)²)."""
-        basis = basis.to(device)
-        return cls(lambda y: features(y, scale, basis), restore, scale, device)
+    def of_gradients(cls, basis: Tensor, restore, scale: int) -> "PatchMethod":
+        """One that sees `features` by `basis`, on its device."""
+        return cls(lambda y: features(y, scale, basis), restore, scale, basis.device)
 
     @torch.inference_mode()
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
-        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1.
+        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1, some rows at a time.
 
-        The features of a few rows of patches at a time are held in memory.
-
-        Raises
-        ------
-        ValueError : for another scale than the method was trained for.
+        Raises ValueError for another scale than the method was trained for.
         """
         if scale != self.scale:
             raise ValueError(f"the method was trained for x{self.scale}, not x{scale}")
@@ -229,23 +163,18 @@ class PatchMethod:
         height, width = lr_y.shape
         if min(height, width) < REACH:
             return sr_y.numpy()
-        wide, zoom = sr_y, scale
-        if self.zoom:
-            wide, zoom = torch.from_numpy(imresize(lr_y, self.zoom)), self.zoom
-        edge = BORDER * scale
+        zoom, edge = self.zoom or scale, scale * BORDER
+        wide = torch.from_numpy(imresize(lr_y, zoom)).to(self.dtype)
         inside = sr_y[edge:-edge, edge:-edge]
-        total = torch.zeros_like(inside)
+        total, count = torch.zeros_like(inside), torch.zeros_like(inside)
         rows = max(1, CHUNK[self.device.type] // width)
-        count = height - REACH + 1  # rows of patches
-        for first in range(0, count, rows):
-            last = min(first + rows, count)
-            seen = wide[first * zoom : (last + REACH - 1) * zoom]
-            chunks = self.see(seen.to(self.device, self.dtype))
-            chunks = chunks.split(CHUNK[self.device.type])
-            patches = torch.cat([self.restore(chunk) for chunk in chunks])
-            band = total[first * scale : (last + PATCH - 1) * scale]
-            band += overlap_sum(patches, band.shape, scale).cpu()
-        down, across = (overlaps(n, scale) for n in inside.shape)
-        total /= down[:, None] * across
-        inside.copy_(total if self.zoom else inside + total)
+        for first in range(0, height - REACH + 1, rows):
+            last = min(first + rows, height - REACH + 1)
+            seen = wide[first * zoom : (last + REACH - 1) * zoom].to(self.device)
+            patches = self.restore(self.see(seen)).cpu()
+            band = slice(first * scale, (last + PATCH - 1) * scale)
+            shape = total[band].shape
+            total[band] += overlap_sum(patches, shape, scale)
+            count[band] += overlap_sum(torch.ones_like(patches), shape, scale)
+        inside.copy_(total / count if self.zoom else inside + total / count)
         return sr_y.numpy()
