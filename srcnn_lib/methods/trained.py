@@ -84,7 +84,7 @@ def train(
 ) -> Path:  # fmt: skip
     """Learn what a method needs and write it, with its card, as a .safetensors file.
 
-    `kind` is ``"sc"``, ``"ksvd"``, ``"aplus"`` (with the book's dictionary) or ``"kk"``;
+    `kind` is ``"sc"``, ``"ksvd"``, ``"kk"`` or ``"aplus"``, with the book's dictionary;
     `sets` are pictures by name, uint8, such as `datasets.Dataset`; `choices` are those
     of `learn_sc`, `learn_ksvd`, `learn_aplus` or `learn_kk`.  float16, in which files
     are, changes the mean on Set5 by less than 0.001 dB.  Raises ValueError for a
