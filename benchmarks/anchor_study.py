@@ -28,19 +28,19 @@ PLAN = [
 def main() -> None:
     options(__doc__)
     images = list(datasets.load("T91").values())
-    rows, dictionaries = Rows("anchors"), {zeyde.ATOMS: trained.dictionary(SCALE)}
+    rows, dictionaries = Rows("anchors"), {zeyde.ATOMS: trained.parts("ksvd", SCALE)}
     for method, atoms, samples in PLAN:
         settings = {"method": method, "atoms": atoms, "samples": samples}
         if rows.find(**settings):
             continue
         if atoms not in dictionaries:
-            dictionaries[atoms] = zeyde.learn(images, SCALE, atoms=atoms)
+            dictionaries[atoms] = zeyde.learn_ksvd(images, SCALE, atoms=atoms)
         dictionary, began = dictionaries[atoms], time.perf_counter()
         if method == "anr":
-            call = anchored.anr(dictionary, SCALE, "cpu")
+            call = anchored.anr(dictionary, SCALE)
         else:
             learnt = anchored.learn_aplus(images, SCALE, dictionary, most=samples)
-            call = anchored.aplus(learnt, SCALE, "cpu")
+            call = anchored.aplus(learnt, SCALE)
         row = settings | {"psnr_db": mean_db(call, "Set5")}
         row["minutes"] = round((time.perf_counter() - began) / 60, 2)
         print(rows.add(row | facts()), flush=True)

@@ -19,7 +19,7 @@ from benchmarks.rows import SCALE, Rows, facts, mean_db, options
 from srcnn_lib import datasets, protocol, training
 from srcnn_lib.chapters import unrolled
 from srcnn_lib.chapters.unrolled import UnrolledMethod, UnrolledSC
-from srcnn_lib.methods import sparse_coding
+from srcnn_lib.methods import sparse_coding, trained
 from srcnn_lib.methods.sparse_codes import lasso
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
@@ -82,9 +82,8 @@ class Bench:
 
     def _dictionary(self, atoms: int):
         if atoms == 768:
-            return sparse_coding.load(scale=SCALE)
-        choices = {"atoms": atoms, "device": "cpu", "progress": False}
-        return sparse_coding.train(self.fit, SCALE, **choices)[0]
+            return trained.parts("sc", SCALE)
+        return sparse_coding.learn_sc(self.fit.values(), SCALE, atoms=atoms)
 
     @cached_property
     def typical(self) -> float:

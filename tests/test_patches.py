@@ -1,4 +1,4 @@
-"""Patches: the filters, the projection, the way back, and bands."""
+"""Patches: the filters, the projection, what to learn from, the way back."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,17 @@ from srcnn_lib.methods import patches
 from srcnn_lib.methods.patches import PatchMethod
 from srcnn_lib.resize import bicubic, imresize
 
-CPU = torch.device("cpu")
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Luma (72, 96), 0…255."""
+    return images.luma(datasets.load("demo-test")["coffee"][100:172, 200:296])
 
 
 @pytest.fixture(scope="module")
-def lr_y():
+def lr_y(photograph):
     """(23, 31) in 0…1."""
-    photograph = datasets.load("demo-test")["coffee"]
-    return images.luma(photograph[100:123, 200:231]) / 255
+    return photograph[:23, :31] / 255
 
 
 def matlab_same(y, kernel):
@@ -40,86 +43,80 @@ def test_gradients_are_matlabs_conv2(lr_y, scale):
         assert np.allclose(maps, inside, atol=1e-12)
 
 
-@pytest.mark.parametrize("scale, stride", [(2, 1), (3, 2), (4, 1)])
-def test_features_are_projected_windows(lr_y, scale, stride):
-    y = torch.from_numpy(bicubic(lr_y, scale))
-    basis = torch.randn(7, 36 * scale**2, dtype=y.dtype)
-    flat = patches.windows_of(patches.gradients(y, scale), scale, stride)
-    found = patches.features(y, scale, basis, stride)
-    assert torch.allclose(found, flat @ basis.T, atol=1e-9)
-    assert len(flat) == len(range(0, 19, stride)) * len(range(0, 27, stride))
+def flat_gradients(y, scale):
+    maps = patches.gradients(y, scale)
+    return patches.extract_patches(maps, 3 * scale, scale)
 
 
 def test_principal_axes_keep_the_energy(lr_y):
-    y = torch.from_numpy(bicubic(lr_y, 2)).float()
-    basis = patches.principal_axes([y, y.flip(0)], 2)
-    d = len(basis)
-    assert torch.allclose(basis @ basis.T, torch.eye(d), atol=1e-5)
-    both = [patches.windows_of(patches.gradients(p, 2), 2) for p in (y, y.flip(0))]
-    flat = torch.cat(both).double()
-    energy = flat.square().sum()
-    kept = (flat @ basis.double().T).square().sum() / energy
-    fewer = (flat @ basis[:-1].double().T).square().sum() / energy
-    assert fewer < 1 - patches.DROPPED_ENERGY <= kept + 1e-6
+    flat = flat_gradients(torch.from_numpy(bicubic(lr_y, 2)).float(), 2)
+    basis = patches.principal_axes(flat, 1e-3)
+    assert torch.allclose(basis @ basis.T, torch.eye(len(basis)), atol=1e-5)
+    energy = (flat @ basis.T).double().square().sum(0)
+    kept = energy.cumsum(0) / flat.double().square().sum()
+    assert kept[-2] < 1 - 1e-3 <= kept[-1] + 1e-6
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (3, 4), (5, 9), (4, 4)])
-def test_overlap_sum_undoes_windows_up_to_the_count(shape):
-    scale = 3
-    picture = torch.rand(shape[0] * scale, shape[1] * scale)
-    windows = patches.windows_of(picture[None], scale)
-    added = patches.overlap_sum(windows, tuple(picture.shape), scale)
-    down, across = (patches.overlaps(n, scale) for n in picture.shape)
-    assert torch.allclose(added / (down[:, None] * across), picture, atol=1e-6)
+@pytest.mark.parametrize("scale, zoom", [(2, None), (3, None), (4, None), (3, 2)])
+def test_the_right_patches_give_the_right_picture(photograph, scale, zoom):
+    """Patches to learn from, put back into the picture they come from."""
 
+    def see(wide):  # a number for each patch
+        inside = slice(2 * (zoom or scale), -2 * (zoom or scale), zoom or scale)
+        return wide[inside, inside].reshape(-1)
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_right_patches_give_the_right_picture(scale):
-    image = datasets.load("demo-test")["coffee"][100:172, 200:296]
-    (y, missing), = patches.examples([image], scale)
-    hr_y = images.luma(image) / 255
+    tiny = photograph[: 5 * scale - 1]  # left out
+    seen, wanted = patches.training_patches([tiny, photograph], see, scale, zoom=zoom)
+    assert len(seen) == len(wanted) == (72 // scale - 4) * (96 // scale - 4)
+    hr_y = photograph / 255
     lr_y = imresize(hr_y, 1 / scale)
-    wanted = patches.residual_patches(missing, scale)
-    method = PatchMethod(
-        lambda y: torch.arange(len(wanted)), lambda i: wanted[i], scale, CPU
-    )
-    sr_y = method(lr_y, scale)
+    order = iter(wanted)
+
+    def restore(seen):
+        return torch.stack([next(order) for _ in seen])
+
+    sr_y = PatchMethod(see, restore, scale, "cpu", zoom)(lr_y, scale)
+    expected = bicubic(lr_y, scale)
     inside = np.s_[scale:-scale, scale:-scale]
-    assert np.allclose(sr_y[inside], hr_y[inside], atol=1e-6)
-    edge = np.ones(sr_y.shape, bool)
-    edge[inside] = False
-    assert np.allclose(sr_y[edge], bicubic(lr_y, scale)[edge], atol=1e-6)
+    expected[inside] = hr_y[inside]
+    assert np.allclose(sr_y, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("chunk", [1, 40, 100])
-@pytest.mark.parametrize("scale", [2, 3])
-def test_bands_equal_the_whole(monkeypatch, lr_y, scale, chunk):
-    basis = torch.randn(5, 36 * scale**2)
-    back = torch.randn(5, 9 * scale**2)
+def test_patches_are_drawn_from_all_pictures(photograph):
+    def draw(count):
+        generator = torch.Generator().manual_seed(5)
+        return patches.training_patches(
+            [photograph, photograph[:36]], lambda y: flat_gradients(y, 3), 3,
+            count=count, generator=generator,
+        )  # fmt: skip
+
+    every, (seen, wanted) = draw(None), draw(120)
+    at = (seen[:, None] == every[0]).all(2).int().argmax(1)
+    assert torch.equal(wanted, every[1][at]) and 60 < len(seen) < 180
+    assert 0.5 < (at < 20 * 28).float().mean() < 0.9  # of the first picture
+
+
+@pytest.mark.parametrize("scale, chunk", [(2, 1), (3, 100), (2, 200)])
+def test_some_rows_at_a_time_equal_the_whole(monkeypatch, lr_y, scale, chunk):
+    basis, back = torch.randn(5, 36 * scale**2), torch.randn(5, 9 * scale**2)
     seen = []
 
     def restore(x):
         seen.append(len(x))
         return x @ back
 
-    method = PatchMethod.of_gradients(basis, restore, scale, CPU)
+    method = PatchMethod.of_gradients(basis, restore, scale)
     whole = method(lr_y, scale)
-    assert whole.dtype == np.float32 and seen == [19 * 27]
     monkeypatch.setitem(patches.CHUNK, "cpu", chunk)
-    seen.clear()
-    bands = list(method.bands(lr_y, scale))
-    assert max(seen) <= chunk and sum(seen) == 19 * 27
-    assert len(bands) == -(-19 // max(1, chunk // 31))
-    assert np.allclose(np.concatenate(bands), whole, atol=1e-4)
+    assert np.allclose(method(lr_y, scale), whole, atol=1e-4)
+    first, *rest = seen
+    assert first == sum(rest) == 19 * 27 and max(rest) <= max(chunk, 27)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 30), (30, 4)])
 def test_too_small_for_a_patch_is_bicubic(shape):
-    method = PatchMethod(None, None, 3, CPU)
+    method = PatchMethod(None, None, 3, "cpu")
     lr_y = np.random.default_rng(0).random(shape)
     assert np.allclose(method(lr_y, 3), bicubic(lr_y, 3), atol=1e-6)
-
-
-def test_another_scale_is_refused(lr_y):
-    with pytest.raises(ValueError, match="trained for x3, not x2"):
-        PatchMethod(None, None, 3, CPU)(lr_y, 2)
+    with pytest.raises(ValueError, match="x3, not x2"):
+        method(lr_y, 2)

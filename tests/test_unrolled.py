@@ -52,10 +52,7 @@ def school():
 @pytest.fixture(scope="module")
 def learnt(school):
     """64 atoms at x3."""
-    return sparse_coding.train(
-        dict(enumerate(school[0])), 3, atoms=64, samples=6000, passes=1,
-        device="cpu", progress=False,
-    )[0]  # fmt: skip
+    return sparse_coding.learn_sc(school[0], 3, atoms=64, samples=6000, passes=1)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

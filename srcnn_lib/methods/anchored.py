@@ -1,14 +1,13 @@
 """Anchored regression: GR, ANR and A+, a matrix per atom in place of a code.
 
-Ridge regression from LR to HR atoms has a closed form, a matrix that maps
-features to what bicubic lacks.  GR has one such matrix, from all atoms; ANR
-one per atom, from its neighbours among the atoms; A+ one per atom, from its
-neighbours among millions of training samples.  To enlarge, each patch takes
-the matrix of the atom that it correlates with most.
+Ridge regression from LR to HR atoms has a closed form, a matrix that maps features to
+what bicubic lacks.  GR has one such matrix, from all atoms; ANR one per atom, from its
+neighbours among the atoms; A+ one per atom, from its neighbours among millions of
+training samples.  Each patch takes the matrix of the atom it correlates with most.
 
-Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression
-for fast example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored
-neighborhood regression for fast super-resolution", ACCV 2014.
+Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression for fast
+example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored neighborhood
+regression for fast super-resolution", ACCV 2014.
 """
 
 from collections.abc import Iterable
@@ -16,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from ..images import luma
-from ..models import choose_device
 from ..resize import imresize
 from . import patches
 from .patches import PatchMethod
@@ -34,239 +33,113 @@ APLUS_NEIGHBOURS = 2048
 ZOOMS = 12
 ZOOM = 0.98
 SAMPLES = 5_000_000
-#: Share of the projections' energy that a file leaves out, by scale; each
-#: costs less than 0.005 dB on Set5.
+#: Share of the projections' energy that a file leaves out, by scale; each costs less
+#: than 0.005 dB on Set5.
 PACK_DROPPED_ENERGY = {2: 0.005, 3: 0.02, 4: 0.03}
-#: Samples compared with all anchors at a time: 82 MB.
-SEARCH_CHUNK = 20_000
-
-
-def ridge_projection(
-    lr: torch.Tensor, hr: torch.Tensor, ridge: float
-) -> torch.Tensor:
-    """The matrix P with which P·x is the HR side of x's ridge regression.
-
-    x is written as a sum of LR atoms with small weights; P·x is the same sum
-    of HR atoms (ICCV 2013, equation 6).
-
-    Parameters
-    ----------
-    lr, hr : (…, k, d) and (…, k, m), atoms or samples.
-    ridge : weight of the squared weights; features² is its unit.
-
-    Returns
-    -------
-    (…, m, d), of the type of `lr`.
-    """
-    # The d×d form of the inverse: H'L (L'L + λ)⁻¹ = H' (LL' + λ)⁻¹ L.
-    wide = lr.double()
-    inner = wide.mT @ wide
-    inner.diagonal(dim1=-2, dim2=-1).add_(ridge)
-    outer = wide.mT @ hr.double()  # (…, d, m)
-    return torch.linalg.solve(inner, outer).mT.to(lr.dtype)
-
-
-def neighbourhoods(
-    dictionary: Dictionary,
-    neighbours: int = ANR_NEIGHBOURS,
-    ridge: float = ANR_RIDGE,
-) -> torch.Tensor:
-    """ANR's matrices, one per atom, (atoms, m, d)."""
-    likeness = (dictionary.lr @ dictionary.lr.T).abs()
-    nearest = likeness.topk(neighbours, dim=1).indices
-    lr, hr = dictionary.lr[nearest], dictionary.hr[nearest]
-    # The ridge makes results too small; the authors' program enlarges those
-    # of ANR and GR so, though not those of A+.
-    return (1 + ridge) * ridge_projection(lr, hr, ridge)
-
-
-def gr(
-    dictionary: Dictionary, scale: int, device: str = "auto"
-) -> PatchMethod:
-    """Global regression as a method: one matrix for all patches."""
-    device = choose_device(device)
-    projection = ridge_projection(dictionary.lr, dictionary.hr, GR_RIDGE)
-    projection = (1 + GR_RIDGE) * projection.to(device)
-    return PatchMethod.of_gradients(
-        dictionary.basis, lambda seen: seen @ projection.T, scale, device
-    )
-
-
-def anchored(
-    anchors: torch.Tensor,
-    projections: torch.Tensor,
-    basis: torch.Tensor,
-    scale: int,
-    device: str = "auto",
-) -> PatchMethod:
-    """A method that uses the matrix of the nearest anchor.
-
-    Parameters
-    ----------
-    anchors : (k, d), unit norm.
-    projections : (k, m, d).
-    """
-    device = choose_device(device)
-    anchors, projections = anchors.to(device), projections.to(device)
-
-    def restore(seen):
-        # max gives the indices faster than argmax.
-        nearest = (seen @ anchors.T).abs_().max(1).indices
-        return _project(seen, nearest, projections)
-
-    return PatchMethod.of_gradients(basis, restore, scale, device)
-
-
-def _project(seen, nearest, projections):
-    """``projections[nearest] @ seen``, the patches of an anchor together."""
-    order = nearest.argsort()
-    counts = torch.bincount(nearest, minlength=len(projections)).tolist()
-    groups = seen[order].split(counts)
-    parts = [x @ p.T for x, p in zip(groups, projections) if len(x)]
-    out = seen.new_empty(len(seen), projections.shape[1])
-    out[order] = torch.cat(parts)
-    return out
-
-
-def anr(
-    dictionary: Dictionary, scale: int, device: str = "auto"
-) -> PatchMethod:
-    """Anchored neighbourhood regression as a method."""
-    projections = neighbourhoods(dictionary)
-    return anchored(
-        dictionary.lr, projections, dictionary.basis, scale, device
-    )
 
 
 class Anchors(NamedTuple):
     """What A+ needs: `basis` (d, 4·(3·scale)²), `lr` (k, d) of unit norm,
     `projections` (k, (3·scale)², d)."""
 
-    basis: torch.Tensor
-    lr: torch.Tensor
-    projections: torch.Tensor
+    basis: Tensor
+    lr: Tensor
+    projections: Tensor
+
+
+def ridge_projection(lr: Tensor, hr: Tensor, ridge: float) -> Tensor:
+    """The matrix P (…, m, d) with which P·x is the HR side of x's ridge regression.
+
+    x is written as a sum of LR atoms or samples (…, k, d) with small weights; P·x is
+    the same sum of the HR ones (…, k, m) (ICCV 2013, equation 6).
+    """
+    # The d×d form of the inverse: H'L (L'L + λ)⁻¹ = H' (LL' + λ)⁻¹ L.
+    return patches.ridge_regression([(lr, hr)], ridge).mT.to(lr.dtype)
+
+
+def neighbourhoods(
+    pair: Dictionary, neighbours: int = ANR_NEIGHBOURS, ridge: float = ANR_RIDGE
+) -> Tensor:
+    """ANR's matrices, one per atom, (atoms, m, d)."""
+    nearest = (pair.lr @ pair.lr.T).abs().topk(neighbours, dim=1).indices
+    # The ridge makes results too small; the authors' program enlarges those
+    # of ANR and GR so, though not those of A+.
+    return (1 + ridge) * ridge_projection(pair.lr[nearest], pair.hr[nearest], ridge)
+
+
+def gr(pair: Dictionary, scale: int) -> PatchMethod:
+    """Global regression as a method: one matrix for all patches."""
+    projection = (1 + GR_RIDGE) * ridge_projection(pair.lr, pair.hr, GR_RIDGE)
+    return PatchMethod.of_gradients(pair.basis, lambda x: x @ projection.T, scale)
+
+
+def anr(pair: Dictionary, scale: int) -> PatchMethod:
+    """Anchored neighbourhood regression as a method."""
+    return aplus(Anchors(pair.basis, pair.lr, neighbourhoods(pair)), scale)
+
+
+def aplus(anchors: Anchors, scale: int) -> PatchMethod:
+    """A+ as a method: each patch takes the matrix of its nearest anchor."""
+    basis, lr, projections = anchors
+
+    def restore(seen):
+        # max gives the indices faster than argmax.
+        nearest = (seen @ lr.T).abs_().max(1).indices
+        order = nearest.argsort()  # the patches of an anchor together
+        counts = torch.bincount(nearest, minlength=len(lr)).tolist()
+        groups = zip(seen[order].split(counts), projections)
+        restored = seen.new_empty(len(seen), projections.shape[1])
+        restored[order] = torch.cat([x @ p.T for x, p in groups if len(x)])
+        return restored
+
+    return PatchMethod.of_gradients(basis, restore, scale)
 
 
 def learn_aplus(
-    images: Iterable[np.ndarray],
-    scale: int,
-    dictionary: Dictionary,
-    *,
-    most: int = SAMPLES,
-    neighbours: int = APLUS_NEIGHBOURS,
-    progress: bool = True,
-) -> Anchors:
-    """A+'s matrices, from samples of the pictures in many sizes.
-
-    Parameters
-    ----------
-    images : uint8, grey or RGB.
-    dictionary : its atoms are the anchors, and its features are used.
-    most : samples; the first are taken, from large pictures to small.
-
-    Raises
-    ------
-    ValueError : when there are fewer samples than `neighbours`.
-    """
-    seen, wanted = _samples(images, scale, dictionary.basis, most, progress)
-    if len(seen) < neighbours:
-        raise ValueError(
-            f"{len(seen)} patches are too few for {neighbours} neighbours; "
-            "give more or larger pictures"
-        )
-    nearest = _nearest_samples(seen, dictionary.lr, neighbours, progress)
-    bar = tqdm(
-        nearest, desc="A+ regressions", leave=False, disable=not progress
-    )
-    projections = [
-        ridge_projection(seen[i], wanted[i], APLUS_RIDGE) for i in bar
-    ]
-    return Anchors(dictionary.basis, dictionary.lr, torch.stack(projections))
-
-
-def _samples(images, scale, basis, most, progress):
-    """Features of unit norm (n, d), and what bicubic lacks (n, m) in float16.
-
-    The latter are divided by the same norm; half the digits are enough for
-    numbers that are averaged over 2,048 samples, and 5 million fit in memory.
-    """
+    images: Iterable[np.ndarray], scale: int, pair: Dictionary, *,
+    most: int = SAMPLES, neighbours: int = APLUS_NEIGHBOURS,
+) -> Anchors:  # fmt: skip
+    """A+'s matrices for the atoms of a pair, from samples of pictures, uint8, in many
+    sizes: the first `most`, from large pictures to small.  Raises ValueError when there
+    are fewer than `neighbours`."""
+    parts, count = [], 0
     images = [luma(image) for image in images]
-    seen, wanted, count = [], [], 0
-    bar = tqdm(
-        total=most, desc="A+ samples", leave=False, disable=not progress
-    )
-    for zoom in range(ZOOMS):
+    for zoom in tqdm(range(ZOOMS), desc="A+ samples", disable=None):
         smaller = (imresize(y, ZOOM**zoom) for y in images)
-        for y, missing in patches.examples(smaller, scale):
-            x = patches.features(y, scale, basis)[: most - count]
-            z = patches.residual_patches(missing, scale)[: most - count]
-            norm = x.norm(dim=1, keepdim=True)
-            seen.append(x / norm.clamp(min=1e-12))
-            # What is nearly flat is left as faint as it is.
-            wanted.append((z / torch.where(norm < 0.1, 1, norm)).half())
-            count += len(x)
-            bar.update(len(x))
-            if count == most:
-                break
+        x, z = patches.training_patches(
+            smaller, lambda y: patches.features(y, scale, pair.basis), scale
+        )
+        norm = x.norm(dim=1, keepdim=True)
+        # What is nearly flat is left as faint as it is.  In float16 five million
+        # samples fit in memory; the digits lost are averaged out.
+        z = (z / torch.where(norm < 0.1, 1, norm)).half()
+        parts.append(((x / norm.clamp(min=1e-12))[: most - count], z[: most - count]))
+        count += len(parts[-1][0])
         if count == most:
             break
-    bar.close()
-    if not seen:
-        raise ValueError("no picture is large enough to learn from")
-    return torch.cat(seen), torch.cat(wanted)
-
-
-def _nearest_samples(seen, anchors, neighbours, progress):
-    """The samples nearest to each anchor, (k, neighbours)."""
-    best = anchors.new_full((len(anchors), neighbours), -torch.inf)
-    index = torch.zeros_like(best, dtype=torch.long)
-    first = 0
-    chunks = seen.split(SEARCH_CHUNK)
-    bar = tqdm(chunks, desc="A+ neighbours", leave=False, disable=not progress)
-    for chunk in bar:
+    seen, wanted = map(torch.cat, zip(*parts))
+    patches.check_enough(seen, neighbours, "neighbours")
+    projections = []
+    for atoms in tqdm(pair.lr.split(8), desc="A+", disable=None):
         # Of unit vectors the nearest are those that correlate most.
-        likeness = torch.cat([best, anchors @ chunk.T], 1)
-        best, at = likeness.topk(neighbours, sorted=False)
-        old = index.gather(1, at.clamp(max=neighbours - 1))
-        index = torch.where(at < neighbours, old, at - neighbours + first)
-        first += len(chunk)
-    return index
+        for i in (atoms @ seen.T).topk(neighbours, sorted=False).indices:
+            projections.append(ridge_projection(seen[i], wanted[i], APLUS_RIDGE))
+    return Anchors(pair.basis, pair.lr, torch.stack(projections))
 
 
-def pack(anchors: Anchors, scale: int) -> dict[str, torch.Tensor]:
-    """The same in a tenth of the space, for a file; `unpack` undoes it.
-
-    The projections' patches are written in their principal axes, the last of
-    which are left out, and with 8 bits and a step for each atom and axis.
-    """
-    p = anchors.projections
+def pack(anchors: Anchors, scale: int) -> dict[str, Tensor]:
+    """The same in a tenth of the space, for a file: the projections' patches in their
+    first principal axes, with 8 bits and a step for each atom."""
+    basis, lr, p = anchors
     flat = p.mT.reshape(-1, p.shape[1])  # (k·d, m)
-    dropped = PACK_DROPPED_ENERGY[scale]
-    axes = patches.main_axes((flat.T @ flat).double(), dropped)
+    axes = patches.principal_axes(flat, PACK_DROPPED_ENERGY[scale])
     coefficients = axes @ p  # (k, r, d)
     steps = (coefficients.abs().amax((1, 2), keepdim=True) / 127).half()
     steps = steps.clamp(min=torch.finfo(torch.half).tiny)
-    levels = (coefficients / steps.float()).round().clamp(-127, 127)
-    return {
-        "basis": anchors.basis.half(),
-        "lr": anchors.lr.half(),
-        "axes": axes.half(),
-        "steps": steps,
-        "levels": levels.to(torch.int8),
-    }
+    levels = (coefficients / steps.float()).round().clamp(-127, 127).to(torch.int8)
+    return {"basis": basis, "lr": lr, "axes": axes, "steps": steps, "levels": levels}
 
 
-def unpack(tensors: dict[str, torch.Tensor]) -> Anchors:
-    """The anchors of a file, float32, about as they were."""
-    basis, lr, axes, steps, levels = (
-        tensors[name].float()
-        for name in ("basis", "lr", "axes", "steps", "levels")
-    )
+def unpack(basis, lr, axes, steps, levels) -> Anchors:
+    """The anchors of a file's tensors, float32, about as they were."""
     return Anchors(basis, lr, axes.T @ (levels * steps))
-
-
-def aplus(anchors: Anchors, scale: int, device: str = "auto") -> PatchMethod:
-    """A+ as a method."""
-    return anchored(
-        anchors.lr, anchors.projections, anchors.basis, scale, device
-    )

@@ -1,14 +1,12 @@
 """K-SVD: sparse codes over a learnt pair of dictionaries (Zeyde et al. 2010).
 
-A patch's features are written as a sum of three atoms of an LR dictionary;
-the same sum of the HR dictionary's atoms is what bicubic lacks there.  The LR
-dictionary is learnt by K-SVD; the HR one is then a least-squares problem.
-Neighbour embedding and the anchored methods use the same pair.
+A patch's features are written as a sum of three atoms of an LR dictionary; the same
+sum of the HR dictionary's atoms is what bicubic lacks there.  The LR dictionary is
+learnt by K-SVD; the HR one is then a least-squares problem.
 
-Source: R. Zeyde, M. Elad, M. Protter, "On single image scale-up using
-sparse-representations", 2010, sections 3 and 4; R. Rubinstein, M. Zibulevsky,
-M. Elad, "Efficient implementation of the K-SVD algorithm using batch
-orthogonal matching pursuit", 2008.
+Source: R. Zeyde, M. Elad, M. Protter, "On single image scale-up using sparse-
+representations", 2010; R. Rubinstein, M. Zibulevsky, M. Elad, "Efficient implementation
+of the K-SVD algorithm using batch orthogonal matching pursuit", 2008.
 """
 
 from collections.abc import Iterable
@@ -16,268 +14,139 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
-from ..models import choose_device
 from . import patches
-from .patches import PatchMethod
+from .patches import PATCH, PatchMethod
+from .sparse_codes import solve_spd, weighted_sums
 
 ATOMS = 1024
 NONZEROS = 3
-ITERATIONS = 20
 #: LR pixels from one training patch to the next.
 STRIDE = 2
 #: An atom that fewer samples use is replaced.
 LEAST_USES = 4
+#: Share of the features' energy that the PCA leaves out.
+DROPPED_ENERGY = 1e-3
 
 
 class Dictionary(NamedTuple):
-    """A pair of dictionaries and the features they are for.
+    """A pair of dictionaries and the features they are for, float32.
 
     `basis` (d, 4·(3·scale)²); `lr` (atoms, d), unit norm; `hr` (atoms,
-    (3·scale)²), what bicubic lacks.  float32.
+    (3·scale)²), what bicubic lacks.
     """
 
-    basis: torch.Tensor
-    lr: torch.Tensor
-    hr: torch.Tensor
-
-    def to(self, device) -> "Dictionary":
-        return Dictionary(*(t.to(device) for t in self))
+    basis: Tensor
+    lr: Tensor
+    hr: Tensor
 
 
-def omp(
-    signals: torch.Tensor, atoms: torch.Tensor, nonzeros: int = NONZEROS
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Orthogonal matching pursuit, for many signals at once.
+def omp(signals: Tensor, atoms: Tensor, nonzeros=NONZEROS) -> tuple[Tensor, Tensor]:
+    """Orthogonal matching pursuit, for many signals (n, d) at once.
 
-    Takes the atom that the rest correlates with most, fits all atoms taken so
-    far by least squares, and goes on with what is left.
-
-    Parameters
-    ----------
-    signals : (n, d), any range.
-    atoms : (k, d), unit norm.
-
-    Returns
-    -------
-    support : (n, nonzeros), the atoms taken, in order.
-    weights : (n, nonzeros); 0 for an atom that could add nothing.
+    Takes the atom, of `atoms` (k, d) with unit norm, that the rest correlates with
+    most, fits all atoms taken so far by least squares, and goes on with what is left.
+    Returns the atoms taken and their weights, (n, nonzeros) each; a weight is about 0
+    where an atom could add nothing.
     """
-    chunk = patches.CHUNK[signals.device.type]
-    gram = atoms @ atoms.T
-    parts = [_omp(x, atoms, gram, nonzeros) for x in signals.split(chunk)]
-    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
-
-
-def _omp(signals, atoms, gram, nonzeros):
-    correlation = signals @ atoms.T  # (n, k)
-    rest = correlation
-    support = correlation.new_empty(len(signals), 0, dtype=torch.long)
-    for step in range(nonzeros):
-        best = rest.abs().max(1, keepdim=True).indices
-        support = torch.cat([support, best], 1)
-        system = gram[support[:, :, None], support[:, None, :]]
-        wanted = correlation.gather(1, support)
-        weights = _solve(system, wanted)
-        if step < nonzeros - 1:
-            rest = correlation.clone()
-            for i in range(step + 1):
-                rest.addcmul_(
-                    gram[support[:, i]], weights[:, i : i + 1], value=-1
-                )
+    codes = []
+    for chunk in signals.split(patches.CHUNK[signals.device.type]):
+        rest, support = chunk, chunk.new_empty(len(chunk), 0, dtype=torch.long)
+        for _ in range(nonzeros):
             # An atom is taken once, whatever rounding leaves of it.
-            rest.scatter_(1, support, 0)
-    return support, weights
-
-
-def _solve(system, wanted):
-    """Least squares; an atom that depends on the others gets no weight."""
-    lower = torch.zeros_like(system)
-    size = system.shape[-1]
-    inverse = []
-    for j in range(size):  # Cholesky, for all signals at once
-        row = lower[:, j, :j]
-        pivot = system[:, j, j] - row.square().sum(1)
-        sound = pivot > 1e-6
-        lower[:, j, j] = torch.where(sound, pivot, 1).sqrt()
-        inverse.append(sound / lower[:, j, j])
-        known = (lower[:, j + 1 :, :j] @ row[..., None])[..., 0]
-        below = system[:, j + 1 :, j] - known
-        lower[:, j + 1 :, j] = below * inverse[j][:, None]
-    y = torch.zeros_like(wanted)
-    for j in range(size):
-        known = (lower[:, j, :j] * y[:, :j]).sum(1)
-        y[:, j] = (wanted[:, j] - known) * inverse[j]
-    x = torch.zeros_like(wanted)
-    for j in reversed(range(size)):
-        known = (lower[:, j + 1 :, j] * x[:, j + 1 :]).sum(1)
-        x[:, j] = (y[:, j] - known) * inverse[j]
-    return x
+            likeness = (rest @ atoms.T).abs_().scatter_(1, support, -1)
+            best = likeness.max(1, keepdim=True).indices
+            support = torch.cat([support, best], 1)
+            taken = atoms[support].double()  # (n, step, d)
+            wanted = (taken @ chunk.double()[..., None])[..., 0]
+            weights = solve_spd(taken @ taken.mT, wanted).to(chunk)
+            rest = chunk - weighted_sums(support, weights, atoms)
+        codes.append((support, weights))
+    return tuple(map(torch.cat, zip(*codes)))
 
 
 def ksvd(
-    signals: torch.Tensor,
-    *,
-    atoms: int = ATOMS,
-    nonzeros: int = NONZEROS,
-    iterations: int = ITERATIONS,
-    seed: int = 0,
-    progress: bool = True,
-) -> torch.Tensor:
-    """Learn a dictionary in which every signal is a sum of few atoms.
+    signals: Tensor, *, atoms=ATOMS, nonzeros=NONZEROS, iterations: int = 20, seed=0
+) -> Tensor:
+    """A dictionary (atoms, d), unit norm, for signals (n, d) as sums of few atoms.
 
-    Each iteration codes all signals by `omp`, then fits each atom, and the
-    weights it has, to what the others leave: one step of the power method in
-    place of an SVD (Rubinstein et al., section 4).
-
-    Parameters
-    ----------
-    signals : (n, d); n at least `atoms`.
-
-    Returns
-    -------
-    (atoms, d), unit norm.
-
-    Raises
-    ------
-    ValueError : when there are too few signals.
+    Each iteration codes the signals by `omp`, improves the atoms by `update_atoms`,
+    and replaces those that fewer than `LEAST_USES` signals use by the signals that are
+    coded worst.  Raises ValueError for too few signals.
     """
-    usable = signals[signals.norm(dim=1) > 1e-6]
-    if len(usable) < atoms:
-        raise ValueError(
-            f"{len(usable)} patches with any detail are too few to learn "
-            f"{atoms} atoms; give more or larger pictures"
-        )
-    order = np.random.default_rng(seed).permutation(len(usable))[:atoms]
-    d = torch.nn.functional.normalize(usable[torch.from_numpy(order)])
-    for _ in tqdm(
-        range(iterations), desc="K-SVD", leave=False, disable=not progress
-    ):
+    signals = signals[signals.norm(dim=1) > 1e-6]
+    patches.check_enough(signals, atoms, "atoms")
+    order = np.random.default_rng(seed).permutation(len(signals))[:atoms]
+    d = F.normalize(signals[torch.from_numpy(order)])
+    for _ in tqdm(range(iterations), desc="K-SVD", disable=None):
         support, weights = omp(signals, d, nonzeros)
-        d, _ = update_atoms(signals, d, support, weights)
+        d, weights = update_atoms(signals, d, support, weights)
+        uses = torch.bincount(support[weights != 0], minlength=atoms)
+        rare = (uses < LEAST_USES).nonzero()[:, 0]
+        error = (signals - weighted_sums(support, weights, d)).square().sum(1)
+        d[rare] = F.normalize(signals[error.topk(len(rare)).indices])
     return d
 
 
 def update_atoms(
-    signals: torch.Tensor,
-    atoms: torch.Tensor,
-    support: torch.Tensor,
-    weights: torch.Tensor,
-    power_steps: int = 1,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Improve every atom and the weights it has, one after the other.
+    signals: Tensor, atoms: Tensor, support: Tensor, weights: Tensor, power_steps=1
+) -> tuple[Tensor, Tensor]:
+    """Improve every atom and the weights it has in codes of `omp`, one by one.
 
-    Parameters
-    ----------
-    signals : (n, d).
-    atoms : (k, d), unit norm.
-    support, weights : (n, nonzeros), codes of `omp`.
-    power_steps : of the power method in place of each SVD.  With many the
-        update is K-SVD's own; one does as well over the iterations.
-
-    Returns
-    -------
-    atoms, weights : new ones.  An atom of fewer than `LEAST_USES` signals is
-        replaced by the signal that is coded worst.
+    Each is fitted to what the others leave, so the squared error never grows; an atom
+    that no signal uses stays.  `power_steps` of the power method stand in for an SVD.
+    With many the update is K-SVD's own; one does as well over the iterations
+    (Rubinstein et al., section 4).  Returns new atoms (k, d) and weights.
     """
-    d, weights = atoms.clone(), weights.clone()
-    rest = signals - (weights[..., None] * d[support]).sum(1)
-    used = weights != 0
+    d, flat = atoms.clone(), weights.flatten().clone()
+    rest = signals - weighted_sums(support, weights, d)
     # Which (signal, place) an atom is used at: sorted by atom, then split.
-    places = torch.nonzero(used.flatten())[:, 0]
+    places = flat.nonzero()[:, 0]
     owner = support.flatten()[places]
-    order = torch.argsort(owner, stable=True)
     counts = torch.bincount(owner, minlength=len(d)).tolist()
-    flat = weights.flatten()
-    for k, at in enumerate(places[order].split(counts)):
-        if len(at) < LEAST_USES:
-            worst = rest.square().sum(1).argmax()
-            d[k] = torch.nn.functional.normalize(signals[worst], dim=0)
-            rest[worst] = 0  # so that the next one takes another
+    for k, at in enumerate(places[owner.argsort(stable=True)].split(counts)):
+        if not len(at):
             continue
-        rows = at // support.shape[1]
-        w = flat[at]
+        rows, w = at // support.shape[1], flat[at]
         wanted = rest[rows] + w[:, None] * d[k]
         for _ in range(power_steps):
-            atom = torch.nn.functional.normalize(w @ wanted, dim=0)
+            atom = F.normalize(w @ wanted, dim=0)
             w = wanted @ atom
         d[k], flat[at] = atom, w
         rest[rows] = wanted - w[:, None] * atom
     return d, flat.view_as(weights)
 
 
-def fit_hr(
-    codes: tuple[torch.Tensor, torch.Tensor], wanted: torch.Tensor, atoms: int
-) -> torch.Tensor:
-    """The HR atoms whose sums come nearest to `wanted`, by least squares.
-
-    Parameters
-    ----------
-    codes : (support, weights) of `omp`.
-    wanted : (n, m).
-
-    Returns
-    -------
-    (atoms, m); 0 for an atom that no code uses.  Zeyde et al., equation 9.
-    """
-    support, weights = codes
-    gram = torch.zeros(atoms, atoms, dtype=torch.float64)
-    right = torch.zeros(atoms, wanted.shape[1], dtype=torch.float64)
-    chunk = patches.CHUNK["cpu"]
-    for s, w, x in zip(*(t.split(chunk) for t in (support, weights, wanted))):
-        dense = torch.zeros(len(s), atoms).scatter_(1, s, w)
-        gram += dense.T @ dense
-        right += dense.T @ x
-    gram += 1e-9 * gram.trace() / atoms * torch.eye(atoms)
-    return torch.linalg.solve(gram, right).float()
+def fit_hr_atoms(support: Tensor, weights: Tensor, wanted: Tensor, atoms: int):
+    """The HR atoms (atoms, m) whose sums, by the codes of `omp`, come nearest to
+    `wanted` (n, m); 0 for an atom that no code uses.  Zeyde et al., equation 9."""
+    chunks = zip(*(t.split(2**12) for t in (support, weights, wanted)))
+    dense = ((torch.zeros(len(s), atoms).scatter_(1, s, w), x) for s, w, x in chunks)
+    little = 1e-9 * weights.double().square().sum() / atoms
+    return patches.ridge_regression(dense, little).float()
 
 
-def learn(
-    images: Iterable[np.ndarray],
-    scale: int,
-    *,
-    atoms: int = ATOMS,
-    iterations: int = ITERATIONS,
-    seed: int = 0,
-    progress: bool = True,
+def learn_ksvd(
+    images: Iterable[np.ndarray], scale: int, *, atoms=ATOMS, **choices
 ) -> Dictionary:
-    """Learn the pair of dictionaries from pictures.
+    """The pair of dictionaries that pictures, uint8, teach; `choices` are of `ksvd`."""
 
-    Parameters
-    ----------
-    images : uint8, grey or RGB.
+    def see(y):
+        maps = patches.gradients(y, scale)
+        return patches.extract_patches(maps, PATCH * scale, STRIDE * scale)
 
-    Raises
-    ------
-    ValueError : when they hold too few patches.
-    """
-    pairs = list(patches.examples(images, scale))
-    if not pairs:
-        raise ValueError("no picture is large enough to learn from")
-    basis = patches.principal_axes((y for y, _ in pairs), scale, STRIDE)
-    seen = torch.cat(
-        [patches.features(y, scale, basis, STRIDE) for y, _ in pairs]
-    )
-    wanted = torch.cat(
-        [patches.residual_patches(z, scale, STRIDE) for _, z in pairs]
-    )
-    lr = ksvd(
-        seen, atoms=atoms, iterations=iterations, seed=seed, progress=progress
-    )
-    return Dictionary(basis, lr, fit_hr(omp(seen, lr), wanted, atoms))
+    seen, wanted = patches.training_patches(images, see, scale, stride=STRIDE)
+    basis = patches.principal_axes(seen, DROPPED_ENERGY)
+    seen = seen @ basis.T
+    lr = ksvd(seen, atoms=atoms, **choices)
+    return Dictionary(basis, lr, fit_hr_atoms(*omp(seen, lr), wanted, atoms))
 
 
-def method(
-    dictionary: Dictionary, scale: int, device: str = "auto"
-) -> PatchMethod:
+def ksvd_method(pair: Dictionary, scale: int) -> PatchMethod:
     """K-SVD as a method."""
-    device = choose_device(device)
-    dictionary = dictionary.to(device)
-
-    def restore(seen):
-        support, weights = omp(seen, dictionary.lr)
-        codes = torch.zeros(len(seen), len(dictionary.lr), device=device)
-        return codes.scatter_(1, support, weights) @ dictionary.hr
-
-    return PatchMethod.of_gradients(dictionary.basis, restore, scale, device)
+    return PatchMethod.of_gradients(
+        pair.basis, lambda seen: weighted_sums(*omp(seen, pair.lr), pair.hr), scale
+    )
