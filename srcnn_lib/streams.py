@@ -24,7 +24,7 @@ from .subimages import (
 )
 
 #: Bytes of pictures, at 8 a pixel and plane, that are still kept in memory.
-MEMORY = 250_000_000
+MEMORY = 600_000_000
 #: A stream holds at least POOL crops of CROP × CROP pixels, and draws PER_CROP
 #: sub-images from each before the next one takes its place.
 POOL, CROP, PER_CROP = 256, 192, 64
