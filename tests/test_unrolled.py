@@ -32,8 +32,7 @@ def random_pair(scale, atoms=40):
 @pytest.fixture(scope="module")
 def photograph():
     """Luma (60, 70), 0…1."""
-    picture = datasets.load("demo-test")["coffee"][100:160, 200:270]
-    return images.luma(picture) / 255
+    return images.luma(datasets.load("demo-test")["coffee"])[100:160, 200:270] / 255
 
 
 @pytest.fixture(scope="module")

@@ -91,8 +91,7 @@ def test_a_running_notebook_has_sliders_and_the_book_frames(monkeypatch):
     start = "import sys; sys.path.insert(0, '..')\nimport numpy as np"
     start += "\nfrom srcnn_lib import plots\nplots.use_style()"
     draw = "from matplotlib import pyplot as plt\nplt.imshow([[0, 1]])\nplt.show()"
-    cells = [start, SLIDER, draw]
-    cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    cells = [nbformat.v4.new_code_cell(text) for text in (start, SLIDER, draw)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     cells = notebooks.execute(notebook, {}).cells
     (static,) = cells[1].outputs
