@@ -54,21 +54,8 @@ def test_kinds_of_noise_and_of_the_dead(f, rng):
     assert filters.KINDS[kind[5]] == "Gaussian"
 
 
-def test_centre_and_spread_of_known_filters(rng):
-    finest = (-1.0) ** np.arange(9) * np.ones((9, 1))
-    bank = np.stack([gaussian(3), gaussian(1), np.pad([[1.0]], 4), finest])
-    centre, spread = filters.centre_frequency(bank), filters.spectral_spread(bank)
-    assert spread[2] == pytest.approx(1) and (np.diff(spread[:3]) > 0).all()
-    assert (np.diff(centre) > 0).all() and centre[3] == pytest.approx(0.5, abs=0.05)
-    noise = rng.normal(size=(300, 9, 9))
-    assert filters.spectral_spread(noise).mean() == pytest.approx(0.65, abs=0.03)
-    assert filters.centre_frequency(noise).mean() == pytest.approx(0.38, abs=0.01)
-
-
-def test_matching_finds_a_permutation_and_tells_signs_apart(rng):
-    bank, order = rng.normal(size=(12, 9, 9)), rng.permutation(12)
-    i, j, cosine = filters.best_matching(bank, 3 * bank[order])
-    assert np.array_equal(order[j], i) and np.allclose(cosine, 1)
+def test_matching_tells_signs_apart_and_undoes_a_shift(rng):
+    bank = rng.normal(size=(12, 9, 9))
     assert filters.best_matching(bank[:1], -bank[:1])[2][0] == pytest.approx(-1)
     assert filters.best_matching(bank, bank[5:8])[0].tolist() == [5, 6, 7]
     blob = gaussian(0.6)[None]
@@ -93,18 +80,6 @@ def test_contributions_of_a_pixel_sum_to_its_output(f, n, rng):
     assert moved - path.output == pytest.approx((path.filter * nudge).sum(), rel=1e-4)
 
 
-def test_a_silenced_filter_is_a_constant_and_the_rest_stays(rng):
-    model, levels = network(), rng.random(64)
-    y = rng.random((20, 20)).astype(np.float32)
-    before = filters.feature_maps(model, y)
-    others = [k for k in range(64) if k not in (7, 9)]
-    for given, expected in ((None, 0.0), (levels, levels[7])):
-        maps = filters.feature_maps(filters.silence(model, [7, 9], given), y)[0]
-        assert np.allclose(maps[7], expected)
-        assert np.array_equal(maps[others], before[0][others])
-    assert np.array_equal(filters.feature_maps(model, y)[-1], before[-1])
-
-
 def test_top_patches_are_found_where_they_were_planted(rng):
     bank = rng.normal(size=(3, 9, 9))
     pictures = [0.01 * rng.random((40, 30 + k)) for k in range(6)]
@@ -112,10 +87,8 @@ def test_top_patches_are_found_where_they_were_planted(rng):
         top, left = rng.integers(0, 20, 2)
         picture[top : top + 9, left : left + 9] = strength * bank[1]
     pictures.append(np.ones((5, 50)))  # too small for a filter
-    windows, responses = filters.top_patches(bank, pictures, count=4)
+    windows, _ = filters.top_patches(bank, pictures, count=4)
     assert np.allclose(windows[1], bank[1] * np.array([6, 5, 4, 3])[:, None, None])
-    sums = (windows * bank[:, None]).sum(axis=(2, 3))
-    assert np.allclose(sums, responses, atol=1e-3) and (np.diff(sums) <= 1e-6).all()
     with pytest.raises(ValueError, match="not 6"):
         filters.top_patches(bank, pictures, count=7)
 
@@ -156,7 +129,6 @@ def test_spectra_and_maps_are_stretched_each_for_itself(rng):
     [
         (lambda: drawings.show_filters(nn.Conv2d(1, 4, 9)), "Conv2d"),
         (lambda: drawings.show_filters(network(), layer=2), "64×32 filters"),
-        (lambda: drawings.show_filters(network(), layer=4), "1 to 3"),
         (lambda: drawings.show_filters(np.zeros((9, 9))), "must be"),
         (lambda: drawings.show_filters(network(), groups={"none": []}), "no filter"),
         (lambda: drawings.show_spectra(network(channels=3)), "one channel"),

@@ -22,24 +22,17 @@ from srcnn_lib.resize import bicubic, imresize
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def random_dictionary(atoms, size, seed):
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randn(atoms, size, generator=generator, dtype=torch.float64)
-    return F.normalize(rows)
-
-
 def random_pair(scale, atoms=40):
-    lr = random_dictionary(atoms, sparse_coding.FEATURES, 1)
-    hr = random_dictionary(atoms, (3 * scale) ** 2, 2)
-    hr = hr - hr.mean(1, keepdim=True)
-    return Dictionaries(lr.float(), hr.float(), 0.05)
+    generator = torch.Generator().manual_seed(1)
+    lr, hr = (F.normalize(torch.randn(atoms, size, generator=generator))
+              for size in (sparse_coding.FEATURES, (3 * scale) ** 2))  # fmt: skip
+    return Dictionaries(lr, hr - hr.mean(1, keepdim=True), 0.05)
 
 
 @pytest.fixture(scope="module")
 def photograph():
     """Luma (60, 70), 0…1."""
-    picture = datasets.load("demo-test")["coffee"][100:160, 200:270]
-    return images.luma(picture) / 255
+    return images.luma(datasets.load("demo-test")["coffee"])[100:160, 200:270] / 255
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +90,6 @@ def test_brightness_passes_contrast_scales_and_all_directions_change_nothing():
     assert torch.allclose(model(seen + 0.2), before + 0.2, atol=1e-12)
     assert torch.allclose(model(0.7 * seen), 0.7 * before, atol=1e-12)
     assert torch.allclose(model.narrow(81)(seen), before, atol=1e-10)
-    few = UnrolledSC(pair, 3, dtype=torch.float64).narrow(10)(seen)
-    assert (few - before).abs().max() > 1e-3
     model.without_contrast(1.0)
     assert not torch.allclose(model(0.7 * seen), 0.7 * model(seen), atol=1e-3)
 
