@@ -121,11 +121,9 @@ def colour_scores(network: SRCNN, image, colour: str) -> dict[str, float]:
     ycbcr = sr if space == "ycbcr" else images.planes(sr, "ycbcr")
     hr_rgb = images.modcrop(images.planes(image, "rgb"), SCALE)
     hr_ycbcr = images.planes(hr_rgb, "ycbcr")
-    return {
-        "y": protocol.psnr(hr_ycbcr[..., 0], ycbcr[..., 0], crop=SCALE),
-        "ycbcr": protocol.psnr(hr_ycbcr, ycbcr, crop=SCALE),
-        "rgb": protocol.psnr(hr_rgb, rgb, crop=SCALE),
-    }
+    y = hr_ycbcr[..., 0], ycbcr[..., 0]
+    both = {"y": y, "ycbcr": (hr_ycbcr, ycbcr), "rgb": (hr_rgb, rgb)}
+    return {name: protocol.psnr(*pair, crop=SCALE) for name, pair in both.items()}
 
 
 def train(config: training.Config, pictures) -> dict:
@@ -137,12 +135,13 @@ def train(config: training.Config, pictures) -> dict:
         row = {"psnr_db": None, "error": str(error).split(";")[0]}
         return row | {"config": dataclasses.asdict(config)} | facts()
     network = run.model.cpu()
-    colours = colour_db(network, config.colour)
-    luma = {name: found["y"] for name, found in colours.items()}
+    row = {"weights": network.count_weights()} | {key: run.card[key] for key in CARD}
+    row["colour_db"] = colour_db(network, config.colour)
+    row["psnr_db"] = {name: row["colour_db"][name]["y"] for name in TESTS}
     if config.colour == "y":
-        luma = {name: mean_db(SRCNNMethod(network, "cpu"), name) for name in TESTS}
-    row = {"psnr_db": luma, "weights": network.count_weights(), "colour_db": colours}
-    return row | {key: run.card[key] for key in CARD}
+        method = SRCNNMethod(network, "cpu")
+        row["psnr_db"] = {name: mean_db(method, name) for name in TESTS}
+    return row
 
 
 def plan(chosen, preset: str, seeds: int, more: str):
@@ -154,9 +153,8 @@ def plan(chosen, preset: str, seeds: int, more: str):
                 variants[Path(more).name] = {"pictures": str(more)}
             for name, changes in variants.items():
                 config = recipe(changes, preset, seed)
-                if ablation == "data" and seed == 0:  # a curve
-                    every = config.steps // 5
-                    config = dataclasses.replace(config, validate_every=every)
+                every = config.steps // 5 if (ablation, seed) == ("data", 0) else 0
+                config = dataclasses.replace(config, validate_every=every)
                 yield ablation, name, config, changes.get("pictures", 91)
 
 
@@ -180,20 +178,17 @@ def train_all(chosen, preset: str, seeds: int, folder: Path, more: str) -> None:
 
 
 def record_times(rows: Rows, rounds: int = 7) -> None:
-    """Seconds per picture of Set5 on one thread, all in one sitting.
-
-    The least of several rounds, as anything else on the machine only adds.
-    """
+    """Seconds per picture of Set5 on one thread, all in one sitting: the least of
+    several rounds, as anything else on the machine only adds."""
     changes = (change for variants in VARIANTS.values() for change in variants.values())
-    shapes = {recipe(change, "quick", 0).architecture() for change in changes}
-    shapes = sorted(a for a in shapes if a.channels == 1)
-    calls = {a: SRCNNMethod(SRCNN(*a), "cpu") for a in shapes}
+    shapes = sorted({recipe(change, "quick", 0).architecture() for change in changes})
+    calls = {a: SRCNNMethod(SRCNN(*a), "cpu") for a in shapes if a.channels == 1}
     seconds = study.seconds_in_turn(calls, "Set5", rounds, of=min)
-    common = {"command": "python benchmarks/ablations.py --only time"} | facts()
-    rows.replace([{
-        "arch": a.name, "residual": a.residual, "weights": SRCNN(*a).count_weights(),
-        "seconds": seconds[a],
-    } | common for a in shapes])  # fmt: skip
+    command = {"command": "python benchmarks/ablations.py --only time"}
+    rows.replace([
+        {"arch": a.name, "residual": a.residual, "weights": SRCNN(*a).count_weights()}
+        | {"seconds": seconds[a]} | command | facts() for a in calls
+    ])  # fmt: skip
 
 
 def degraded_db(method, dataset: str, degrade, scale: int) -> float:
@@ -231,10 +226,9 @@ def main() -> None:
     chosen = [args.only] if args.only else NAMES
     trained = [name for name in chosen if name in VARIANTS]
     train_all(trained, args.preset, args.seeds, args.out, args.images)
-    if "degradation" in chosen:
-        record_degradations(Rows(args.out / "degradation.json"))
-    if "time" in chosen:
-        record_times(Rows(args.out / "time.json"))
+    for name in chosen[len(trained) :]:
+        record = {"degradation": record_degradations, "time": record_times}[name]
+        record(Rows(args.out / f"{name}.json"))
 
 
 if __name__ == "__main__":

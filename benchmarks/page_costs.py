@@ -61,10 +61,8 @@ def record(page: str, kind: str, entry: dict, file: Path = FILE) -> None:
 
 def table(file: Path = FILE) -> str:
     """Markdown: what each page needs; from its cost label and what is recorded."""
-    lines = [
-        "| page | reading | CPU | both cores | memory | T4-class GPU | data |",
-        "|:--|--:|--:|--:|--:|--:|--:|",
-    ]
+    lines = ["| page | reading | CPU | both cores | memory | T4-class GPU | data |"]
+    lines.append("|:--|--:|--:|--:|--:|--:|--:|")
     known = read(file)
     for page in notebooks.pages():
         nb = notebooks.read(page)
@@ -106,19 +104,20 @@ def main() -> None:
     args = parser.parse_args()
     from srcnn_lib import models, runs
 
-    device, words = models.choose_device("auto"), f"{os.cpu_count()} CPU cores"
-    if device.type == "cuda":
-        words = models.describe(device)
+    device, cores = models.choose_device("auto"), os.cpu_count()
+    is_gpu = device.type == "cuda"
+    words = models.describe(device) if is_gpu else f"{cores} CPU cores"
+    about = {
+        "device": args.device_name or words,
+        "threads": int(os.environ.get("OMP_NUM_THREADS", cores)),
+        "python": platform.python_version(),
+    } | runs.circumstances()
     known = {page.stem: page for page in notebooks.pages()}
     for name in args.pages or known:
         if name not in known:
             parser.error(f"no page {name}; there are: {' '.join(known)}")
-        entry = measure(known[name]) | {
-            "device": args.device_name or words,
-            "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
-            "python": platform.python_version(),
-        } | runs.circumstances()
-        record(name, "gpu" if device.type == "cuda" else "cpu", entry)
+        entry = measure(known[name]) | about
+        record(name, "gpu" if is_gpu else "cpu", entry)
         print(name, entry, flush=True)
 
 

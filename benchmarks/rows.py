@@ -69,11 +69,10 @@ def options(doc: str, **defaults):
     parser = argparse.ArgumentParser(description=doc, formatter_class=form)
     for name, value in defaults.items():
         how = {"type": type(value), "default": value}
-        if value is False:
-            how = {"action": "store_true"}
-        elif isinstance(value, tuple):
+        if isinstance(value, tuple):
             how = {"choices": value, "default": value[0]}
-        parser.add_argument(f"--{name}", **how)
+        flag = {"action": "store_true"}
+        parser.add_argument(f"--{name}", **(flag if value is False else how))
     values = parser.parse_args()
     torch.set_num_threads(getattr(values, "threads", 1))
     return values

@@ -69,10 +69,9 @@ def train(name: str, steps: int, learning_rate: float, seed: int):
 
 def steps_within(rows: Rows, name: str, seconds: float) -> int:
     """As many steps as fit into so many seconds of processor time, by a first look."""
-    look = rows.find(kind="look", name=name)
-    if not look:
-        row = train(name, LOOK_STEPS, RATES[0], TRIAL_SEED)[1]
-        look = rows.add({"kind": "look"} | row)
+    look = rows.find(kind="look", name=name) or rows.add(
+        {"kind": "look"} | train(name, LOOK_STEPS, RATES[0], TRIAL_SEED)[1]
+    )
     return max(100, round(seconds * LOOK_STEPS / look["processor_seconds"]))
 
 

@@ -53,8 +53,7 @@ def popular(until: list[float]) -> list[dict]:
     """What it has reached after each of these times of training."""
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(1, 64, 9, padding=4), nn.ReLU(),
-        nn.Conv2d(64, 32, 1), nn.ReLU(),
+        nn.Conv2d(1, 64, 9, padding=4), nn.ReLU(), nn.Conv2d(64, 32, 1), nn.ReLU(),
         nn.Conv2d(32, 1, 5, padding=2),
     )  # fmt: skip
 
@@ -88,19 +87,14 @@ def popular(until: list[float]) -> list[dict]:
 def main() -> None:
     args = options(__doc__, seeds=5, threads=2, popular=300.0, record=False)
     level = results.printed("srcnn", "Set5", SCALE, model="official/9-1-5-91").value
-    about = {k: v for k, v in facts().items() if k != "commit"}
-    print(f"{about['device']}; 9-1-5 x{SCALE} on T91 until {level} dB on Set5")
-    runs = []
-    for seed in range(args.seeds):
-        runs.append(ours(seed, level, args.threads))
-        print("ours", runs[-1], flush=True)
+    runs = [ours(seed, level, args.threads) for seed in range(args.seeds)]
     medians = (statistics.median(r[k] for r in runs) for k in ("to_level", "seconds"))
     ports = popular(sorted({args.popular, *(min(m, args.popular) for m in medians)}))
-    print("popular loop, after the medians of these and at the end", *ports, sep="\n")
-    rows = [{"who": "ours"} | run for run in runs]
-    rows += [{"who": "popular loop"} | row for row in ports]
+    rows, about = [{"who": "ours"} | run for run in runs], facts()
+    rows += [{"who": "popular loop"} | port for port in ports]
     for row in rows:
         row |= {k: round(v, 3) for k, v in row.items() if isinstance(v, float)} | about
+        print(row)
     if args.record:
         Rows("time_to_paper").replace(rows)
 

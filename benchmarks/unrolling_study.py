@@ -57,15 +57,13 @@ def ladder(steps: int):
     rows = [(f"{part} free", {"free": ALL[:n]}) for n, part in enumerate(ALL, 1)]
     rows += [(f"two-sided, {n} atoms", {"atoms": n}) for n in (ATOMS, ATOMS // 2)]
     rows += [(name, {"k": k}) for name, k in zip(CONSTANT, (TRUNK, 1, 1))]
-    rows = [("ladder", *row) for row in rows]
     for k in (1, 2, 5, 10):  # how many steps of ISTA are worth training
-        rows.append(("steps", "thresholds", {"k": k, "free": ALL[:1]}))
-        rows.append(("steps", "all", {"k": k}))
-    for group, name, more in rows:
+        more = {"group": "steps", "k": k}
+        rows += [("thresholds", more | {"free": ALL[:1]}), ("all", more)]
+    usual = {"group": "ladder", "k": TRUNK, "free": ALL, "steps": steps, "seed": 0}
+    for name, more in rows:
         for rate in RATES:
-            learnt = {"steps": steps, "learning_rate": rate, "seed": 0}
-            config = {"name": name, "group": group, "k": TRUNK, "free": ALL}
-            yield config | learnt | more
+            yield {"name": name, "learning_rate": rate} | usual | more
 
 
 class Bench:
