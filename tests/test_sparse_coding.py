@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from srcnn_lib import datasets, images, methods, protocol
 from srcnn_lib.methods import sparse_coding
-from srcnn_lib.methods.sparse_codes import lasso, learn_dictionary
+from srcnn_lib.methods.sparse_codes import lasso
 from srcnn_lib.methods.sparse_coding import Dictionaries, SparseCoding
 from srcnn_lib.resize import imresize
 
@@ -78,21 +78,6 @@ def test_the_originals_rule_goes_one_step_beyond():
     for exact in (False, True):
         assert not lasso(vectors * 0.19, dictionary, 0.2, exact=exact).any()
     assert lasso(vectors[:0], dictionary, 0.1).shape == (0, 50)
-
-
-def test_learning_recovers_the_dictionary_that_made_the_samples():
-    truth = rows(20, 16).float()
-    generator = torch.Generator().manual_seed(1)
-    codes = torch.zeros(3000, 20)
-    for strength in (1.0, 0.5):
-        atom = torch.randint(20, (3000, 1), generator=generator)
-        codes.scatter_add_(1, atom, strength * torch.rand(3000, 1, generator=generator))
-    samples = F.normalize(codes @ truth)
-    learnt = learn_dictionary(
-        samples, 30, 0.1, passes=4, batch=200, generator=generator
-    )
-    assert torch.allclose(learnt.norm(dim=1), torch.ones(30), atol=1e-5)
-    assert ((truth @ learnt.T).amax(1) > 0.98).all()
 
 
 @pytest.mark.skipif(

@@ -28,10 +28,6 @@ GR_RIDGE = 0.1
 ANR_RIDGE = 0.01
 ANR_NEIGHBOURS = 40
 APLUS_RIDGE = 0.1
-APLUS_NEIGHBOURS = 2048
-#: A+ takes samples from the pictures in so many sizes, each so much smaller.
-ZOOMS = 12
-ZOOM = 0.98
 SAMPLES = 5_000_000
 #: Share of the projections' energy that a file leaves out, by scale; each costs less
 #: than 0.005 dB on Set5.
@@ -48,11 +44,8 @@ class Anchors(NamedTuple):
 
 
 def ridge_projection(lr: Tensor, hr: Tensor, ridge: float) -> Tensor:
-    """The matrix P (…, m, d) with which P·x is the HR side of x's ridge regression.
-
-    x is written as a sum of LR atoms or samples (…, k, d) with small weights; P·x is
-    the same sum of the HR ones (…, k, m) (ICCV 2013, equation 6).
-    """
+    """The matrix P (…, m, d) of ICCV 2013, equation 6: where x is a sum of LR atoms or
+    samples (…, k, d) with small weights, P·x is that of the HR ones (…, k, m)."""
     # The d×d form of the inverse: H'L (L'L + λ)⁻¹ = H' (LL' + λ)⁻¹ L.
     return patches.ridge_regression([(lr, hr)], ridge).mT.to(lr.dtype)
 
@@ -97,15 +90,15 @@ def aplus(anchors: Anchors, scale: int) -> PatchMethod:
 
 def learn_aplus(
     images: Iterable[np.ndarray], scale: int, pair: Dictionary, *,
-    most: int = SAMPLES, neighbours: int = APLUS_NEIGHBOURS,
+    most: int = SAMPLES, neighbours: int = 2048,
 ) -> Anchors:  # fmt: skip
-    """A+'s matrices for the atoms of a pair, from samples of pictures, uint8, in many
-    sizes: the first `most`, from large pictures to small.  Raises ValueError when there
-    are fewer than `neighbours`."""
+    """A+'s matrices for the atoms of a pair, from samples of pictures, uint8, in twelve
+    sizes, each 0.98 of the last: the first `most`, from large to small.  Raises
+    ValueError when there are fewer than `neighbours`."""
     parts, count = [], 0
     images = [luma(image) for image in images]
-    for zoom in tqdm(range(ZOOMS), desc="A+ samples", disable=None):
-        smaller = (imresize(y, ZOOM**zoom) for y in images)
+    for zoom in tqdm(range(12), desc="A+ samples", disable=None):
+        smaller = (imresize(y, 0.98**zoom) for y in images)
         x, z = patches.training_patches(
             smaller, lambda y: patches.features(y, scale, pair.basis), scale
         )

@@ -1,15 +1,15 @@
 """Kernel ridge regression after Kim & Kwon ("KK"): a stand-in.
 
-From a patch of the bicubic picture's Laplacian to what bicubic lacks, by a sum of
-Gaussian bumps around typical patches, fitted by ridge regression.
+From a patch of the bicubic picture's Laplacian to what bicubic lacks, by a
+sum of Gaussian bumps around typical patches, fitted by ridge regression.
 
-What of Kim & Kwon is left out: they choose the bumps by kernel matching pursuit and
-refine them by gradient descent, here they are the centres of k-means; they learn
-several candidates for each pixel and combine them by their learnt confidence, here
-overlapping patches are averaged; and they end with a natural-image prior that removes
-ringing at edges, here nothing follows.  So this shows the idea and about reaches the
-printed numbers; it is not their program.  The settings were chosen on held-out
-pictures of T91.
+What of Kim & Kwon is left out: they choose the bumps by kernel matching
+pursuit and refine them by gradient descent, here they are the centres of
+k-means; they learn several candidates for each pixel and combine them by
+their learnt confidence, here overlapping patches are averaged; and they end
+with a natural-image prior that removes ringing at edges, here nothing follows.
+So this shows the idea and about reaches the printed numbers; it is not their
+program.  The settings were chosen on pictures held out of T91.
 
 Source: K. I. Kim, Y. Kwon, "Single-image super-resolution using sparse
 regression and natural image prior", TPAMI 32(6), 2010.
@@ -26,12 +26,6 @@ from torch import Tensor
 from . import patches
 from .patches import PATCH, PatchMethod
 
-#: Width of a bump, in median distances between samples.
-WIDTH = 0.5
-#: Weight of the squared weights, per sample.
-RIDGE = 1e-7
-#: Share of the energy that the PCA leaves out.
-DROPPED_ENERGY = 5e-3
 #: Norms below this one are taken for it: a flat patch stays flat.
 LEAST_NORM = 0.1
 
@@ -72,15 +66,16 @@ def learn_kk(
     images: Iterable[np.ndarray], scale: int, *, centres: int = 1000,
     samples: int = 200_000, seed: int = 0,
 ) -> Bumps:  # fmt: skip
-    """Fit the regression to pictures, uint8: about `samples` patches are drawn, and
-    their k-means are the `centres`.  Raises ValueError when there are fewer patches."""
+    """Fit the regression to pictures, uint8: about `samples` patches are drawn, their
+    k-means are the `centres`, and the bumps are half the median distance of two patches
+    wide.  Raises ValueError when there are fewer patches than centres."""
     generator = torch.Generator().manual_seed(seed)
     seen, wanted = patches.training_patches(
         images, lambda y: laplacian_patches(y, scale), scale,
         count=samples, generator=generator,
     )  # fmt: skip
     patches.check_enough(seen, centres, "centres")
-    basis = patches.principal_axes(seen, DROPPED_ENERGY)
+    basis = patches.principal_axes(seen, 5e-3)
     x = seen @ basis.T
     norm = _contrast(x)
     x, wanted = x / norm, wanted / norm
@@ -88,10 +83,10 @@ def learn_kk(
     start = x[order[:centres]].numpy()
     middles, _ = kmeans2(x.numpy(), start, iter=15, minit="matrix")
     middles = torch.from_numpy(middles)
-    width = WIDTH * torch.pdist(x[order[-2000:]]).median()
+    width = 0.5 * torch.pdist(x[order[-2000:]]).median()
     bumps = (kernel(part, middles, width) for part in x.split(2**12))
     pairs = zip(bumps, wanted.split(2**12))
-    weights = patches.ridge_regression(pairs, RIDGE * len(x))
+    weights = patches.ridge_regression(pairs, 1e-7 * len(x))
     return Bumps(basis, middles, weights.float(), width)
 
 

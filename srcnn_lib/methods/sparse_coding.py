@@ -40,11 +40,8 @@ MODELS = {None: (2, 3, 4), OFFICIAL: (3,)}
 
 
 class Dictionaries(NamedTuple):
-    """Coupled dictionaries, float32, and the `penalty` of `lasso` for pictures.
-
-    `lr` (atoms, 4·6·6), unit norm, of features (4, 6, 6); `hr` (atoms, (3·scale)²), of
-    patches less their mean.
-    """
+    """Coupled dictionaries, float32: `lr` (atoms, 4·6·6), unit norm, of features; `hr`
+    (atoms, (3·scale)²), of patches less their mean; and the `penalty` for pictures."""
 
     lr: Tensor
     hr: Tensor

@@ -28,16 +28,11 @@ NONZEROS = 3
 STRIDE = 2
 #: An atom that fewer samples use is replaced.
 LEAST_USES = 4
-#: Share of the features' energy that the PCA leaves out.
-DROPPED_ENERGY = 1e-3
 
 
 class Dictionary(NamedTuple):
-    """A pair of dictionaries and the features they are for, float32.
-
-    `basis` (d, 4·(3·scale)²); `lr` (atoms, d), unit norm; `hr` (atoms,
-    (3·scale)²), what bicubic lacks.
-    """
+    """A pair of dictionaries, `lr` (atoms, d), unit norm, and `hr` (atoms, (3·scale)²),
+    what bicubic lacks, and the `basis` (d, 4·(3·scale)²) of features, float32."""
 
     basis: Tensor
     lr: Tensor
@@ -139,7 +134,7 @@ def learn_ksvd(
         return patches.extract_patches(maps, PATCH * scale, STRIDE * scale)
 
     seen, wanted = patches.training_patches(images, see, scale, stride=STRIDE)
-    basis = patches.principal_axes(seen, DROPPED_ENERGY)
+    basis = patches.principal_axes(seen, 1e-3)
     seen = seen @ basis.T
     lr = ksvd(seen, atoms=atoms, **choices)
     return Dictionary(basis, lr, fit_hr_atoms(*omp(seen, lr), wanted, atoms))
