@@ -1,6 +1,6 @@
 """A training step with one thread, with all threads, and by `threads.Threads`.
 
-    python benchmarks/threads.py [--threads 2] [--seconds 8] [--record]
+    python benchmarks/threads.py [--threads 2] [--seconds 20] [--record]
 
 Steps of 9-1-5 with 16 sub-images of 33×33 pixels, first on the machine as it is, then
 with another program that keeps one core busy.  The ways take turns of half a second;
@@ -53,7 +53,7 @@ def compare(seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    args = options(__doc__, threads=2, seconds=8.0, record=False)
+    args = options(__doc__, threads=2, seconds=20.0, record=False)
     common, rows = {"model": "9-1-5", "seconds": args.seconds} | facts(), []
     for busy in (False, True):
         with other_program(busy):
