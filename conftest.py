@@ -1,25 +1,23 @@
-"""The pages of book/ are tests too: nbval runs them cell by cell.
+"""The pages of book/ are tests too: nbval compares them cell by cell.
 
-With the real data every stored output must come out again.  With the embedded
-photographs alone the pages run whole, and those outputs are compared that do
-not depend on the data (tagged by ``make notebooks``).
+A page that `make test` has just run is compared as it ran; any other runs now, in a
+kernel.  With the real data every stored output must come out again.  With the embedded
+photographs the pages run whole, and outputs tagged ``nbval-check-output`` are compared.
+Seconds are masked (tests/nbval-sanitize.cfg) in cells tagged ``timing``, and only there.
 """
 
 import os
+from pathlib import Path
 
-import nbval.plugin
 import pytest
+import srcnn_run
+from nbval.plugin import IPyNbCell, IPyNbFile, RunningKernel, coalesce_streams
 
-from srcnn_lib import datasets
+from srcnn_lib import datasets, widgets
 from tools.notebooks import REAL_DATA, stored
 
-compare = nbval.plugin.IPyNbCell.compare_outputs
-STRICT = "with the real data: every stored output is compared"
-LAX = (
-    "with the embedded photographs: they run whole, and only outputs that do not "
-    "depend on the data are compared"
-)
-EXIT = pytest.StashKey[int]()
+start, runtest = IPyNbFile.setup, IPyNbCell.runtest
+compare, sanitize = IPyNbCell.compare_outputs, IPyNbCell.sanitize
 
 
 def pytest_configure(config):
@@ -31,9 +29,32 @@ def pytest_configure(config):
         except datasets.DataError as error:
             raise pytest.UsageError(str(error)) from None
         config.option.nbval_lax = not config.option.nbval
+    IPyNbFile.setup, IPyNbCell.runtest = take_or_start, take_or_run
+    IPyNbCell.compare_outputs, IPyNbCell.sanitize = compare_stored, mask_times
+    RunningKernel.execute_cell_input = execute_with_history
 
-    nbval.plugin.IPyNbCell.compare_outputs = compare_stored
-    nbval.plugin.RunningKernel.execute_cell_input = execute_with_history
+
+def take_or_start(file):
+    """Take the page as it ran already; else start a kernel."""
+    cache = srcnn_run.CACHES / srcnn_run.cache_key()
+    ran = srcnn_run.kept(cache, Path(file.path)) if cache.exists() else None
+    file.ran = ran and [cell for cell in ran.cells if cell.cell_type == "code"]
+    if ran:
+        file.setup_sanitize_files()
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(widgets.STATIC, "1")
+        start(file)
+
+
+def take_or_run(cell):
+    if not cell.parent.ran:
+        runtest(cell)
+        return
+    cell.test_outputs = coalesce_streams(cell.parent.ran[cell.cell_num].outputs)
+    expected = coalesce_streams(cell.cell.outputs)
+    if cell.options["check"] and not cell.compare_outputs(cell.test_outputs, expected):
+        cell.raise_cell_error("Cell outputs differ", "\n".join(cell.comparison_traceback))
 
 
 def compare_stored(cell, test, ref, skip_compare=None):
@@ -41,30 +62,21 @@ def compare_stored(cell, test, ref, skip_compare=None):
     return compare(cell, stored(test), stored(ref), skip_compare)
 
 
+def mask_times(cell, text):
+    timed = "timing" in cell.cell.metadata.get("tags", [])
+    return sanitize(cell, text) if timed else text
+
+
 def execute_with_history(kernel, source, allow_stdin=None):
     """As in Jupyter: with the history, so that a last `;` silences a cell."""
     return kernel.kc.execute(source, allow_stdin=allow_stdin, stop_on_error=False)
 
 
-def pytest_report_header(config):
-    return f"pages: {STRICT if config.option.nbval else LAX}"
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session, exitstatus):
-    session.config.stash[EXIT] = exitstatus
-
-
-def pytest_unconfigure(config):
-    """After pytest's own closing line: what passed."""
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is None or config.stash.get(EXIT, None) != 0:
-        return
-    passed = [report.nodeid for report in terminal.stats.get("passed", [])]
-    cells = [name for name in passed if ".ipynb::" in name]
-    count = len({name.split("::")[0] for name in cells})
-    skipped = len(terminal.stats.get("skipped", []))
-    how = "all outputs compared" if config.option.nbval else "embedded photographs"
-    run = f" and {count} pages ({len(cells)} cells, {how})" if cells else ""
-    tests = len(passed) - len(cells)
-    terminal.write_line(f"Passed: {tests} tests{run}; {skipped} skipped.")
+def pytest_terminal_summary(terminalreporter, config):
+    passed = [r.nodeid for r in terminalreporter.stats.get("passed", [])]
+    cells = [name.split("::")[0] for name in passed if ".ipynb::" in name]
+    how = "all outputs" if config.option.nbval else "those without the data"
+    terminalreporter.write_line(
+        f"Passed: {len(passed) - len(cells)} tests, {len(cells)} cells of "
+        f"{len(set(cells))} pages (compared: {how})."
+    )

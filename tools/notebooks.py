@@ -41,6 +41,7 @@ REAL_DATA = (
     "srcnn-official",
 )
 SAME_EVERYWHERE = "nbval-check-output"
+TIMING = "timing"  # seconds of this machine are masked
 SETUP = "colab-setup"
 SOLUTION = "solution"
 TEXT = ("text/plain", "text/html", "text/latex", "text/markdown")
@@ -188,7 +189,7 @@ def mark_same(nb, other) -> None:
         if cell.cell_type != "code":
             continue
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != SAME_EVERYWHERE]
-        if cell.outputs and comparable(cell.outputs) == comparable(twin.outputs):
+        if cell.outputs and comparable(cell) == comparable(twin):
             tags.append(SAME_EVERYWHERE)
         if tags:
             cell.metadata["tags"] = tags
@@ -196,13 +197,14 @@ def mark_same(nb, other) -> None:
             cell.metadata.pop("tags", None)
 
 
-def comparable(outputs: list) -> list:
-    """Outputs as nbval compares them: the sanitize file's patterns applied."""
-    patterns = re.findall(
+def comparable(cell) -> list:
+    """Outputs as nbval compares them: times masked where the cell is tagged so."""
+    timed = TIMING in cell.metadata.get("tags", [])
+    patterns = timed * re.findall(
         r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), flags=re.MULTILINE
     )
     result = []
-    for output in outputs:
+    for output in cell.outputs:
         text = [output.get("text", ""), *output.get("data", {}).values()]
         for pattern, replacement in patterns:
             text = [re.sub(pattern, replacement, part) for part in text]

@@ -11,7 +11,6 @@
 """
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -23,17 +22,17 @@ import srcnn_live
 import srcnn_pages
 from sphinx.util.fileutil import copy_asset
 
-from srcnn_lib import datasets, results, widgets
+from srcnn_lib import results, widgets
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import srcnn_run  # noqa: E402
+from srcnn_run import CACHES, cache_key  # noqa: E402
 
 from benchmarks import page_costs  # noqa: E402
 from tools import paper_map, reference  # noqa: E402
 
-CACHES = ROOT / "_build" / ".jupyter_cache"
 CACHES_KEPT = 3
 #: What themes and translators write, and what pages have instead.
 MENDED = {
@@ -53,21 +52,6 @@ ALWAYS = ["book/E_paper_map", "book/F_reference"]
 MATHJAX_SHA256 = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
-
-
-def cache_key() -> str:
-    """Hash of the library, the recorded data, the data at hand and the versions."""
-    key = hashlib.sha256()
-    for folder in ("srcnn_lib", "data"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                key.update(path.relative_to(ROOT).as_posix().encode())
-                key.update(path.read_bytes())
-    key.update((ROOT / "requirements.txt").read_bytes())
-    here = [name for name in datasets.names() if datasets.available(name)]
-    torch = importlib.metadata.version("torch")
-    key.update(repr((here, torch, sys.version_info[:2])).encode())
-    return key.hexdigest()[:16]
 
 
 def configure(app, config):
