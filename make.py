@@ -1,12 +1,12 @@
 """Everything one does with this book, in one place; needs Python alone.
 
     python3 make.py book         set up, fetch data, run every page, render
-    python3 make.py test         set up, fetch data, run all tests and pages
+    python3 make.py test         set up, fetch data, run all pages and tests
     python3 make.py serve        build, then show the book on this machine
     python3 make.py train …      train a network     (as: srcnn train …)
     python3 make.py results …    check the results   (as: srcnn results …)
-    python3 make.py editions     make the course's four editions from the pages;
-                                 one alone: student solutions instructor slides
+    python3 make.py editions     all four of the course, or one: student, solutions,
+                                 instructor, slides
     python3 make.py notebooks …  run pages and store their text outputs
     python3 make.py data         fetch the data sets, trying anew
     python3 make.py site         test the rendered book in a browser
@@ -23,276 +23,156 @@ With make: `make book`; arguments as in `make train ARGS="--scale 3"`.
 import sys
 
 if sys.version_info < (3, 11):
-    sys.exit(
-        "The book needs Python 3.11, 3.12 or 3.13; this is %d.%d. "
-        "Try: python3.12 make.py"
-        % sys.version_info[:2]
-    )
+    sys.exit("The book needs Python 3.11, 3.12 or 3.13. Try: python3.12 make.py")
 
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 READY = VENV / "srcnn-book-ready"
-HTML = ROOT / "_build" / "html"
-SINGLE = ROOT / "_build" / "singlehtml"
-PDF = ROOT / "_build" / "srcnn.pdf"
-BUILT = HTML / ".complete"  # written when a build succeeded; its time: the start
-
-DATA = """
-import sys
-from srcnn_lib import datasets
-try:
-    missing = [n for n in datasets.names() if not datasets.available(n)]
-except datasets.DataError as error:
-    sys.exit(f"Data: {error}")
-failed = None
-for name in missing:
-    try:
-        datasets.path(name)
-    except datasets.DataError as error:
-        failed = failed or error
-if failed:
-    print(f"Data: {failed}")
-    sys.exit(3)
-"""
-
-
+BUILD = ROOT / "_build"
+PYTEST = ("The tests did not pass.", "-m", "pytest", "-n", "2")
+FETCH = (PYTHON, "-m", "srcnn_lib", "data", "fetch")
+EDITIONS = ("student", "solutions", "instructor", "slides")
+COMPLETE = BUILD / "html" / ".complete"  # its time: when a good build began
 # Sphinx has told the cause by then; jupyter-book would add its own traceback.
-BUILD = """
-import sys
-from jupyter_book.cli.main import main
-try:
-    main()
-except RuntimeError as error:
-    sys.exit(str(error))
-"""
-
-
-class Stop(Exception):
-    """Ends the run; the message is the last line."""
+RENDER = "import sys, jupyter_book.cli.main as b; sys.tracebacklimit = 0; b.main()"
 
 
 def run(*command, **options):
     """Run a command in the book's folder; its exit status."""
     process = subprocess.Popen([str(part) for part in command], cwd=ROOT, **options)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()  # it got the Ctrl-C too
-            raise
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it got the Ctrl-C too
+        raise
+
+
+def need(message, *command):
+    """Run a command of the environment's Python, which must succeed."""
+    if run(PYTHON, *command):
+        sys.exit(message)
 
 
 def environment():
     """Make .venv hold exactly what requirements.txt says, and the library."""
-    wanted = hashlib.sha256(str(ROOT).encode() + sys.version.encode())
-    for name in ("requirements.txt", "pyproject.toml"):
-        wanted.update((ROOT / name).read_bytes())
-    wanted = wanted.hexdigest()
+    facts = [str(ROOT).encode(), sys.version.encode()]
+    facts += [(ROOT / n).read_bytes() for n in ("requirements.txt", "pyproject.toml")]
+    wanted = hashlib.sha256(b"".join(facts)).hexdigest()
     if PYTHON.exists() and READY.exists() and READY.read_text() == wanted:
         return
     READY.unlink(missing_ok=True)
-    if not starts():
-        fresh_environment()
-        install()
-    else:
-        install()
-        if not works():  # left broken by an interrupted set-up
-            fresh_environment()
-            install()
-    if not works():
-        raise Stop("The environment does not work: see the message above.")
-    READY.write_text(wanted)
-
-
-def starts():
-    """Whether .venv has this very Python, and pip."""
-    if not PYTHON.exists():
-        return False
-    version = f"import sys, pip; sys.exit(sys.version != {sys.version!r})"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return run(PYTHON, "-c", version, **quiet) == 0
-
-
-def works():
-    needed = "torch, skimage, sklearn, matplotlib, jupyter_book, srcnn_lib.datasets"
-    pip_check = (PYTHON, "-m", "pip", "check")
-    return run(PYTHON, "-c", f"import {needed}") == 0 and run(*pip_check) == 0
-
-
-def install():
-    print("Installing what requirements.txt names into .venv …", flush=True)
-    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install")
+    ours = f"import sys, pip; sys.exit(sys.version != {sys.version!r})"
+    starts = PYTHON.exists() and run(PYTHON, "-c", ours) == 0
+    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check")
     library = ("-q", "--no-deps", "--no-build-isolation", "-e", ".")
-    if run(*pip, "-r", "requirements.txt") or run(*pip, *library):
-        raise Stop("Installing did not succeed: pip says why above.")
+    works = "import torch, skimage, matplotlib, jupyter_book, srcnn_lib.datasets"
+    for fresh in [False, True] if starts else [True]:
+        print("Making .venv hold what requirements.txt names …", flush=True)
+        if fresh and run(sys.executable, "-m", "venv", "--clear", VENV):
+            sys.exit("No environment was made. Debian: apt install python3-venv")
+        for what in (("-r", "requirements.txt"), library):
+            if run(*pip, "install", *what):
+                sys.exit("Installing did not succeed: pip says why above.")
+        if run(PYTHON, "-c", works) == 0 and run(*pip, "check") == 0:
+            READY.write_text(wanted)
+            return  # else it was left broken by an interrupted set-up
+    sys.exit("The environment does not work: see the message above.")
 
 
-def fresh_environment():
-    print("Making the environment .venv …", flush=True)
-    try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
-    except ImportError:
-        raise Stop(
-            "This Python has no venv module; install it (on Debian and Ubuntu: "
-            "apt install python3-venv), then run this again."
-        ) from None
-    if run(sys.executable, "-m", "venv", "--clear", VENV):
-        raise Stop(f"The environment {VENV} could not be made: see the message above.")
-
-
-def data():
-    """Fetch what is missing; offline, go on with the embedded photographs."""
-    if os.environ.get("SRCNN_DATA"):  # pages run in book/, not here
-        os.environ["SRCNN_DATA"] = os.path.abspath(
-            os.path.expanduser(os.environ["SRCNN_DATA"])
-        )
-    status = run(PYTHON, "-c", DATA)
-    if status == 3:
-        print(
-            "Going on with what is here and the photographs in installed packages; "
-            "to try again: make data",
-            flush=True,
-        )
+def with_data():
+    """What pages and tests need: threads that fit, and data or the embedded ones."""
+    environment()
+    # PyTorch's threads wait for each other busily: with all cores, and anything
+    # else running, a training step takes many times as long as with half.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    if folder := os.environ.get("SRCNN_DATA"):  # pages run in book/, not here
+        os.environ["SRCNN_DATA"] = folder = os.path.abspath(os.path.expanduser(folder))
+        if not os.path.isdir(folder):
+            sys.exit(f"SRCNN_DATA names {folder}, which is not a folder.")
+    if "SRCNN_OFFLINE" not in os.environ and run(*FETCH):
+        print("Going on with the photographs of installed packages; again: make data")
         os.environ["SRCNN_OFFLINE"] = "1"
-    elif status:
-        raise Stop("The data could not be looked at: see the message above.")
 
 
 def jupyter_book(*options):
-    return run(PYTHON, "-c", BUILD, "build", ".", *options)
+    with_data()
+    need("The book: the cause stands above.", "-c", RENDER, "build", ".", *options)
+
+
+def tool(name, *arguments):
+    environment()
+    need("Not all is as it should be: see above.", f"tools/{name}.py", *arguments)
+
+
+def srcnn(name, usual, *arguments):
+    environment()
+    need(f"srcnn {name}: see above.", "-m", "srcnn_lib", name, *(arguments or usual))
 
 
 def book():
-    environment()
-    data()
     start = time.time()
-    BUILT.unlink(missing_ok=True)
-    if jupyter_book("-W", "-n", "--keep-going"):
-        raise Stop("The book was not built: the message above names the page and why.")
-    BUILT.touch()
-    os.utime(BUILT, (start, start))
-    index = HTML / "index.html"
-    print(f"The book is built in {time.time() - start:.0f} s. Open {index.as_uri()}")
+    COMPLETE.unlink(missing_ok=True)
+    jupyter_book("-W", "-n", "--keep-going")
+    COMPLETE.touch()
+    os.utime(COMPLETE, (start, start))
+    address = COMPLETE.with_name("index.html").as_uri()
+    print(f"The book is built in {time.time() - start:.0f} s. Open {address}")
 
 
 def test(*arguments):
-    environment()
-    data()
-    pytest("--dist", "loadscope", *arguments)
+    with_data()
+    # A page that fails here fails again in its test, which names the cell.
+    failed = not arguments and run(PYTHON, "book/_ext/srcnn_run.py")
+    need(*PYTEST, "--dist", "loadscope", *arguments)
+    if failed:
+        sys.exit("A page failed when it ran first: see above the tests.")
 
 
 def site():
     environment()
     os.environ["SRCNN_SITE"] = "required"
     # Tests of the same page go together.
-    pytest("--dist", "loadgroup", "tests/test_site.py", "tests/test_slides.py")
-
-
-def pytest(*arguments):
-    status = run(PYTHON, "-m", "pytest", "-n", "2", *arguments)
-    if status:
-        raise Stop(f"The tests did not pass (pytest ended with {status}).")
+    need(*PYTEST, "--dist", "loadgroup", "tests/test_site.py", "tests/test_slides.py")
 
 
 def pdf():
-    environment()
-    data()
-    if jupyter_book("--builder", "singlehtml"):
-        raise Stop("The book was not built: the message above names the page and why.")
-    if run(PYTHON, "tools/pdf.py", SINGLE, PDF):
-        raise Stop("The PDF was not made: see the message above.")
+    jupyter_book("--builder", "singlehtml")
+    tool("pdf", BUILD / "singlehtml", BUILD / "srcnn.pdf")
 
 
 def serve():
     book()
     print("Serving at http://127.0.0.1:8000/ until Ctrl-C", flush=True)
-    local = ("--bind", "127.0.0.1", "--directory", HTML, "8000")
-    if run(PYTHON, "-m", "http.server", *local):
-        raise Stop("The book could not be served: see the message above.")
-
-
-def library(*arguments):
-    environment()
-    if run(PYTHON, "-m", "srcnn_lib", *arguments):
-        raise Stop(f"srcnn {' '.join(arguments)} did not succeed.")
-
-
-def train(*arguments):
-    library("train", *(arguments or ("--scale", "3")))
-
-
-def results(*arguments):
-    library("results", *(arguments or ("verify",)))
-
-
-def fetch():
-    library("data", "fetch")
-    library("data", "status")
+    where = ("--bind", "127.0.0.1", "--directory", BUILD / "html", "8000")
+    need("The book could not be served: see above.", "-m", "http.server", *where)
 
 
 def notebooks(*arguments):
-    environment()
     if "--check" not in arguments:
-        data()
-    if run(PYTHON, "tools/notebooks.py", *arguments):
-        raise Stop("Not all pages are as they should be: see above.")
+        with_data()
+    tool("notebooks", *arguments)
 
 
 def editions(*names):
-    if names:
-        environment()
-    else:
+    if not names or "slides" in names:
         book()  # slides show its pictures; nothing runs where nothing changed
-    if run(PYTHON, "tools/editions.py", *names):
-        raise Stop("Not all editions were made: see above.")
-    print(f"The editions are in {ROOT / '_build' / 'editions'}.")
-
-
-def student():
-    editions("student")
-
-
-def solutions():
-    editions("solutions")
-
-
-def instructor():
-    editions("instructor")
-
-
-def slides():
-    book()
-    editions("slides")
-
-
-def set_repository(*arguments):
-    if len(arguments) != 1:
-        raise Stop("Give one address: make set-repository URL=https://github.com/…")
-    environment()
-    if run(PYTHON, "tools/notebooks.py", "--set-repository", *arguments):
-        raise Stop("Nothing was changed: see above.")
-
-
-def links():
-    environment()
-    data()
-    if jupyter_book("--builder", "linkcheck"):
-        raise Stop("A link does not work: see above.")
+    tool("editions", *names)
+    print(f"The editions are in {BUILD / 'editions'}.")
 
 
 def lint():
     environment()
-    if run(PYTHON, "-m", "ruff", "check", "."):
-        raise Stop("There is something to mend: see above.")
+    need("There is something to mend: see above.", "-m", "ruff", "check", ".")
     notebooks("--check")
 
 
@@ -302,54 +182,30 @@ def clean():
     print("Removed what was built; .venv and the data are kept.")
 
 
-def usage():
-    print(__doc__.strip())
-
-
+FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint, clean)
 COMMANDS = {
-    "book": book,
-    "test": test,
-    "serve": serve,
-    "train": train,
-    "results": results,
-    "notebooks": notebooks,
-    "editions": editions,
-    "student": student,
-    "solutions": solutions,
-    "instructor": instructor,
-    "slides": slides,
-    "data": fetch,
-    "site": site,
-    "set-repository": set_repository,
-    "pdf": pdf,
-    "links": links,
-    "lint": lint,
-    "clean": clean,
-    "help": usage,
+    **{function.__name__: function for function in FUNCTIONS},
+    **{edition: partial(editions, edition) for edition in EDITIONS},
+    "train": partial(srcnn, "train", ("--scale", "3")),
+    "results": partial(srcnn, "results", ("verify",)),
+    "data": partial(srcnn, "data", ("fetch",)),
+    "links": partial(jupyter_book, "--builder", "linkcheck"),
+    "set-repository": partial(tool, "notebooks", "--set-repository"),
+    "help": lambda: print(__doc__.strip()),
 }
 
 
-def main(arguments):
-    name, *rest = arguments or ["help"]
-    if name in ("-h", "--help"):
-        name = "help"
+def main(name="help", *arguments):
     if name not in COMMANDS:
         sys.exit(f"make.py: no command {name}; there are: {' '.join(COMMANDS)}")
-    if rest and name not in (
-        "test", "train", "results", "notebooks", "set-repository"
-    ):  # fmt: skip
+    if arguments and not inspect.signature(COMMANDS[name]).parameters:
         sys.exit(f"make.py: {name} takes no arguments")
-    # PyTorch's threads wait for each other busily: with all cores, and anything
-    # else running, a training step takes many times as long as with half.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     try:
-        COMMANDS[name](*rest)
-    except Stop as stop:
-        sys.exit(str(stop))
+        COMMANDS[name](*arguments)
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped.\n")
+        print("Stopped.", file=sys.stderr)
         sys.exit(130)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -1,31 +1,39 @@
-"""Pages run before the book is read, several at once (book/_ext/srcnn_run.py),
-and are written anew when what they rest on has changed (srcnn_book.py)."""
+"""Pages run once (book/_ext/srcnn_run.py): nbval compares that run (conftest.py), and
+the book is written anew when what it rests on has changed (srcnn_book.py)."""
 
+import os
+import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+import srcnn_run
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from tools.notebooks import BOOK, repository
+from tools.notebooks import ROOT, repository
+
+
+def write(path, *cells):
+    nbformat.write(new_notebook(cells=list(cells)), path)
+    return path
 
 
 @pytest.fixture
-def build(tmp_path, monkeypatch):
+def build(tmp_path):
     """Run pages, given as the code of their one cell, as a build does."""
-    monkeypatch.syspath_prepend(BOOK / "_ext")
-    import srcnn_run
-
     config = SimpleNamespace(
-        nb_execution_cache_path=str(tmp_path / "cache"), nb_execution_timeout=60
+        nb_execution_mode="cache",
+        nb_execution_cache_path=str(tmp_path / "cache"),
+        nb_execution_timeout=60,
     )
 
     def build(**pages):
         for name, code in pages.items():
-            page = new_notebook(cells=[new_code_cell(code)])
-            nbformat.write(page, tmp_path / f"{name}.ipynb")
+            write(tmp_path / f"{name}.ipynb", new_code_cell(code))
         env = SimpleNamespace(doc2path=lambda name: tmp_path / f"{name}.ipynb")
         srcnn_run.ahead(SimpleNamespace(config=config), env, list(pages))
 
@@ -40,18 +48,60 @@ def test_a_page_runs_once_until_its_code_changes(build, tmp_path):
     assert sorted((tmp_path / "ran").read_text()) == ["a", "b", "b"]
 
 
+def test_a_page_that_reads_the_others_runs_after_their_changes(build, tmp_path):
+    reads = "from tools import course\nopen('ran', 'a').write('a')"
+    build(reads=reads, other="1")
+    later = (tmp_path / "cache").stat().st_mtime + 60
+    os.utime(tmp_path / "reads.ipynb", (0, 0))
+    os.utime(tmp_path / "other.ipynb", (later, later))
+    srcnn_run.run_once([tmp_path / "reads.ipynb"], tmp_path / "cache", 60)
+    assert (tmp_path / "ran").read_text() == "aa"
+
+
 @pytest.mark.parametrize(
     "code, why", [("1 / 0", "ZeroDivisionError"), ("import os; os._exit(1)", "died")]
 )
 def test_a_page_that_fails_is_named_at_once(build, code, why):
-    with pytest.raises(Exception, match=f"bad.ipynb: (.|\n)*{why}") as caught:
+    with pytest.raises(srcnn_run.PageError, match=f"bad.ipynb: (.|\n)*{why}"):
         build(bad=code, slow="import time; time.sleep(300)")
-    assert caught.value.category == "A page does not run"
+
+
+def test_nbval_compares_the_run_and_masks_times_of_timed_cells_alone(tmp_path):
+    def cell(code, shown, *tags):
+        output = new_output("stream", text=f"{shown}\n")
+        metadata = {"tags": [*tags, "nbval-check-output"]}
+        return new_code_cell(code, outputs=[output], metadata=metadata,
+                             execution_count=1)  # fmt: skip
+
+    took = "open('ran', 'a').write('a'); print('2.5 s, 31 dB')"
+    kept = write(
+        tmp_path / "kept.ipynb",
+        cell(took, "8 s, 31 dB", "timing"),
+        cell(took, "8 s, 31 dB"),
+        cell(took, "8 s, 32 dB", "timing"),
+    )
+    alive = write(tmp_path / "alive.ipynb", cell("print(6)", "6"), cell("1 / 0", ""))
+    srcnn_run.run_once([kept], tmp_path / "caches" / "key", 60)
+    (tmp_path / "there.py").write_text(
+        "import pathlib, srcnn_run\nsrcnn_run.cache_key = lambda: 'key'\n"
+        f"srcnn_run.CACHES = pathlib.Path({str(tmp_path / 'caches')!r})\n"
+    )
+    paths = [str(ROOT), str(ROOT / "book" / "_ext"), str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--color=no",
+         "--rootdir", tmp_path, "-p", "there", "-p", "conftest", kept, alive],
+        cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    failed = re.findall(r"^FAILED .*?(\w+\.ipynb::Cell \d)", done.stdout, re.MULTILINE)
+    expected = ["kept.ipynb::Cell 1", "kept.ipynb::Cell 2", "alive.ipynb::Cell 1"]
+    assert failed == expected, done.stdout
+    assert "ZeroDivisionError" in done.stdout and "2 passed" in done.stdout
+    assert (tmp_path / "ran").read_text() == "aaa"  # once for each cell
 
 
 def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeypatch):
     """Both keep what they read in one place; data came between them and before."""
-    monkeypatch.syspath_prepend(BOOK / "_ext")
     import srcnn_book
 
     monkeypatch.setenv(srcnn_book.widgets.STATIC, "1")  # set by a build; undone here
@@ -61,7 +111,8 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
 
     def build(builder, rests_on):
         monkeypatch.setattr(srcnn_book, "cache_key", lambda: rests_on)
-        monkeypatch.setattr(srcnn_book.ledger, "glance", lambda: {"rests_on": rests_on})
+        glance = {"rests_on": rests_on}
+        monkeypatch.setattr(srcnn_book.results, "glance", lambda: glance)
         config = {
             "extensions": ["myst_nb", "srcnn_book"],
             "myst_enable_extensions": ["substitution"],

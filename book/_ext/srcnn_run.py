@@ -4,7 +4,7 @@
 
 MyST-NB runs one page after the other while Sphinx reads them.  This runs them before,
 two at a time and the costliest first, and keeps them where MyST-NB looks for them.
-`make test` begins with it, and nbval's cells then compare what this run gave.
+`make test` begins with it; nbval compares what this run gave.
 """
 
 import functools
@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from jupyter_cache.executors.utils import ExecutionResult, single_nb_execution
+from jupyter_cache.executors.utils import single_nb_execution
 from sphinx.errors import SphinxError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +31,6 @@ from srcnn_lib import datasets, widgets  # noqa: E402
 CACHES = ROOT / "_build" / ".jupyter_cache"
 COSTS = ROOT / "data" / "studies" / "page_costs.json"
 RESTS_ON = ("srcnn_lib", "exercises", "data", "tools", "book/_ext")
-AT_ONCE = 2
-TIMEOUT_S = 1800
 
 
 class PageError(SphinxError):
@@ -48,65 +46,50 @@ def cache_key() -> str:
             key.update(path.relative_to(ROOT).as_posix().encode())
             key.update(path.read_bytes())
     here = [name for name in datasets.names() if datasets.available(name)]
-    torch = importlib.metadata.version("torch")
-    key.update(repr((here, torch, sys.version_info[:2])).encode())
+    versions = importlib.metadata.version("torch"), sys.version_info[:2]
+    key.update(repr((here, versions)).encode())
     return key.hexdigest()[:16]
 
 
-def kept(cache: Path, page: Path) -> nbformat.NotebookNode | None:
+def kept(cache, page: Path) -> nbformat.NotebookNode | None:
     """The page as it ran with exactly these cells, or None.
 
-    A page that reads the other pages (with ``tools``) has to be newer than they are.
+    If it reads the other pages (with ``tools``), it must have run after their changes.
     """
     notebook = nbformat.read(page, as_version=4)
     try:
-        number, ran = get_cache(cache).merge_match_into_notebook(notebook)
+        number, ran = cache.merge_match_into_notebook(notebook)
     except KeyError:
         return None
     if any("from tools import" in cell.source for cell in notebook.cells):
-        record = get_cache(cache).get_cache_record(number)
-        file = Path(cache, "executed", record.hashkey, "base.ipynb")
+        name = cache.get_cache_record(number).hashkey
+        when = Path(cache.path, "executed", name, "base.ipynb").stat().st_mtime
         changed = max(p.stat().st_mtime for p in page.parent.glob("*.ipynb"))
-        return ran if file.stat().st_mtime > changed else None
+        return ran if when > changed else None
     return ran
 
 
-def costliest_first(pages: list[Path]) -> list[Path]:
-    """Pages in the order of their recorded seconds; unknown ones before them."""
-    known = json.loads(COSTS.read_text(encoding="utf-8"))
+def run_once(pages, folder: Path, timeout_s: int = 1800) -> None:
+    """Run the pages that `folder` does not keep.  PageError at the first that fails."""
+    cache, costs = get_cache(folder), json.loads(COSTS.read_text(encoding="utf-8"))
 
     def seconds(page: Path) -> float:
-        return known.get(page.stem, {}).get("cpu", {}).get("wall_s", float("inf"))
+        return costs.get(page.stem, {}).get("cpu", {}).get("wall_s", float("inf"))
 
-    return sorted(pages, key=seconds, reverse=True)
-
-
-def run(page: Path, timeout: int) -> ExecutionResult:
-    os.environ[widgets.STATIC] = "1"
-    notebook = nbformat.read(page, as_version=4)
-    return single_nb_execution(notebook, str(page.parent), timeout, allow_errors=False)
-
-
-def run_once(pages: list[Path], cache: Path, timeout: int = TIMEOUT_S) -> None:
-    """Run the pages that are not kept.  PageError at the first that fails."""
-    waiting = costliest_first([page for page in pages if not kept(cache, page)])
-    if not waiting:
-        return
-    pool = ProcessPoolExecutor(min(AT_ONCE, len(waiting)))
+    pool, running = ProcessPoolExecutor(2), {}
     try:
-        running = {pool.submit(run, page, timeout): page for page in waiting}
+        waiting = [page for page in pages if not kept(cache, page)]
+        for page in sorted(waiting, key=seconds, reverse=True):
+            task = nbformat.read(page, as_version=4), str(page.parent), timeout_s, False
+            running[pool.submit(single_nb_execution, *task)] = page
         for done in as_completed(running):
             page = running[done]
             if error := done.exception() or done.result().err:
                 raise PageError(f"{page}: {error}")
-            seconds = done.result().time
-            bundle = CacheBundleIn(
-                done.result().nb, str(page), data={"execution_seconds": seconds}
-            )
-            get_cache(cache).cache_notebook_bundle(
-                bundle, check_validity=False, overwrite=True
-            )
-            print(f"ran {page.stem}: {seconds:.0f} s", flush=True)
+            ran, took = done.result().nb, done.result().time
+            bundle = CacheBundleIn(ran, str(page), data={"execution_seconds": took})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+            print(f"ran {page.stem}: {took:.0f} s", flush=True)
     except BaseException:
         for worker in multiprocessing.active_children():
             worker.kill()  # its kernel ends when it misses it
@@ -117,18 +100,16 @@ def run_once(pages: list[Path], cache: Path, timeout: int = TIMEOUT_S) -> None:
 
 def ahead(app, env, docnames):
     """Run what is to be read and not kept (event env-before-read-docs)."""
-    if app.config.nb_execution_mode == "cache":
-        found = [Path(env.doc2path(name)) for name in docnames]
+    config, found = app.config, [Path(env.doc2path(name)) for name in docnames]
+    if config.nb_execution_mode == "cache":
         pages = [path for path in found if path.suffix == ".ipynb"]
-        run_once(
-            pages, app.config.nb_execution_cache_path, app.config.nb_execution_timeout
-        )
+        run_once(pages, config.nb_execution_cache_path, config.nb_execution_timeout)
 
 
 if __name__ == "__main__":
     book = {page.stem: page for page in (ROOT / "book").glob("*.ipynb")}
-    wanted = [book[Path(name).stem] for name in sys.argv[1:]] or list(book.values())
+    os.environ[widgets.STATIC] = "1"  # as the book has them
     try:
-        run_once(wanted, CACHES / cache_key())
+        run_once([book[n] for n in sys.argv[1:] or book], CACHES / cache_key())
     except PageError as error:
         sys.exit(f"{error.category}: {error}")
