@@ -13,7 +13,7 @@ import srcnn_run
 from nbval.plugin import IPyNbCell, IPyNbFile, RunningKernel, coalesce_streams
 
 from srcnn_lib import datasets, widgets
-from tools.notebooks import REAL_DATA, stored
+from tools.notebooks import REAL_DATA, TIMING, stored
 
 start, runtest = IPyNbFile.setup, IPyNbCell.runtest
 compare, sanitize = IPyNbCell.compare_outputs, IPyNbCell.sanitize
@@ -52,8 +52,7 @@ def compare_or_run(cell):
     found = coalesce_streams(cell.parent.ran[cell.cell_num].outputs)
     expected = coalesce_streams(cell.cell.outputs)
     if cell.options["check"] and not cell.compare_outputs(found, expected):
-        why = "\n".join(cell.comparison_traceback)
-        cell.raise_cell_error("Cell outputs differ", why)
+        cell.raise_cell_error("Outputs differ", "\n".join(cell.comparison_traceback))
 
 
 def compare_stored(cell, test, ref, skip_compare=None):
@@ -62,7 +61,7 @@ def compare_stored(cell, test, ref, skip_compare=None):
 
 
 def mask_times(cell, text):
-    timed = "timing" in cell.cell.metadata.get("tags", [])
+    timed = TIMING in cell.cell.metadata.get("tags", [])
     return sanitize(cell, text) if timed else text
 
 

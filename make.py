@@ -40,16 +40,14 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 READY = VENV / "srcnn-book-ready"
 BUILD = ROOT / "_build"
 PYTEST = ("The tests did not pass.", "-m", "pytest", "-n", "2")
-FETCH = (PYTHON, "-m", "srcnn_lib", "data", "fetch")
-EDITIONS = ("student", "solutions", "instructor", "slides")
 COMPLETE = BUILD / "html" / ".complete"  # its time: when a good build began
 # Sphinx has told the cause by then; jupyter-book would add its own traceback.
 RENDER = "import sys, jupyter_book.cli.main as b; sys.tracebacklimit = 0; b.main()"
 
 
-def run(*command, **options):
+def run(*command):
     """Run a command in the book's folder; its exit status."""
-    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, **options)
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -65,41 +63,38 @@ def need(message, *command):
 
 def environment():
     """Make .venv hold exactly what requirements.txt says, and the library."""
-    facts = [str(ROOT).encode(), sys.version.encode()]
-    facts += [(ROOT / n).read_bytes() for n in ("requirements.txt", "pyproject.toml")]
-    wanted = hashlib.sha256(b"".join(facts)).hexdigest()
+    files = [(ROOT / n).read_text() for n in ("requirements.txt", "pyproject.toml")]
+    facts = "".join([str(ROOT), sys.version, *files])
+    wanted = hashlib.sha256(facts.encode()).hexdigest()
     if PYTHON.exists() and READY.exists() and READY.read_text() == wanted:
         return
     READY.unlink(missing_ok=True)
     ours = f"import sys, pip; sys.exit(sys.version != {sys.version!r})"
     starts = PYTHON.exists() and run(PYTHON, "-c", ours) == 0
-    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check")
-    library = ("-q", "--no-deps", "--no-build-isolation", "-e", ".")
+    pip = ("-m", "pip", "--disable-pip-version-check")
     works = "import torch, skimage, matplotlib, jupyter_book, srcnn_lib.datasets"
     for fresh in [False, True] if starts else [True]:
         print("Making .venv hold what requirements.txt names …", flush=True)
         if fresh and run(sys.executable, "-m", "venv", "--clear", VENV):
             sys.exit("No environment was made. Debian: apt install python3-venv")
-        for what in (("-r", "requirements.txt"), library):
-            if run(*pip, "install", *what):
-                sys.exit("Installing did not succeed: pip says why above.")
-        if run(PYTHON, "-c", works) == 0 and run(*pip, "check") == 0:
+        for what in ("-r requirements.txt", "-q --no-deps --no-build-isolation -e ."):
+            need("Installing failed: pip says why.", *pip, "install", *what.split())
+        if run(PYTHON, "-c", works) == 0 and run(PYTHON, *pip, "check") == 0:
             READY.write_text(wanted)
             return  # else it was left broken by an interrupted set-up
     sys.exit("The environment does not work: see the message above.")
 
 
 def with_data():
-    """What pages and tests need: threads that fit, and data or the embedded ones."""
+    """What pages and tests need: one thread each, and data or the embedded ones."""
     environment()
-    # PyTorch's threads wait for each other busily: with all cores, and anything
-    # else running, a training step takes many times as long as with half.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # why: book/_ext/srcnn_run.py
     if folder := os.environ.get("SRCNN_DATA"):  # pages run in book/, not here
         os.environ["SRCNN_DATA"] = folder = os.path.abspath(os.path.expanduser(folder))
         if not os.path.isdir(folder):
             sys.exit(f"SRCNN_DATA names {folder}, which is not a folder.")
-    if "SRCNN_OFFLINE" not in os.environ and run(*FETCH):
+    fetch = (PYTHON, "-m", "srcnn_lib", "data", "fetch")
+    if "SRCNN_OFFLINE" not in os.environ and run(*fetch):
         print("Going on with the photographs of installed packages; again: make data")
         os.environ["SRCNN_OFFLINE"] = "1"
 
@@ -111,7 +106,7 @@ def jupyter_book(*options):
 
 def tool(name, *arguments):
     environment()
-    need("Not all is as it should be: see above.", f"tools/{name}.py", *arguments)
+    need(f"{name}: see above.", f"tools/{name}.py", *arguments)
 
 
 def srcnn(name, usual, *arguments):
@@ -139,7 +134,7 @@ def test(*arguments):
 
 
 def site():
-    environment()
+    with_data()
     os.environ["SRCNN_SITE"] = "required"
     # Tests of the same page go together.
     need(*PYTEST, "--dist", "loadgroup", "tests/test_site.py", "tests/test_slides.py")
@@ -185,7 +180,7 @@ def clean():
 FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint, clean)
 COMMANDS = {
     **{function.__name__: function for function in FUNCTIONS},
-    **{edition: partial(editions, edition) for edition in EDITIONS},
+    **{n: partial(editions, n) for n in "student solutions instructor slides".split()},
     "train": partial(srcnn, "train", ("--scale", "3")),
     "results": partial(srcnn, "results", ("verify",)),
     "data": partial(srcnn, "data", ("fetch",)),

@@ -1,6 +1,14 @@
-"""The house stays small, and its arrows point one way (contracts: pyproject.toml)."""
+"""The house stays small, its arrows point one way, and a name means one thing.
+
+The contracts of the imports stand in pyproject.toml.
+"""
 
 import ast
+import importlib
+import os
+import subprocess
+import sys
+from collections import defaultdict
 
 import pytest
 from importlinter.cli import lint_imports
@@ -12,35 +20,90 @@ LINES = {
     "shared core": (4300, "srcnn_lib/*.py", "srcnn_lib/methods/*.py"),
     "one sitting": (1050, *(f"srcnn_lib/{name}.py" for name in (
         "resize", "protocol", "models", "training"))),
+    "training": (400, "srcnn_lib/training.py"),
     "chapters": (1150, "srcnn_lib/chapters/*.py"),
     "exercises": (2900, "exercises/*.py"),
     "tools": (1700, "tools/*.py", "book/_ext/*.py", "make.py", "conftest.py"),
     "benchmarks": (1400, "benchmarks/*.py"),
-    "tests": (8000, "tests/**/*.py"),
+    "tests": (8000, "tests/**/*.py", "tests/**/*.js"),
 }  # fmt: skip
 LONGEST = {"function": 60, "class": 120}
+LIBRARY = sorted((ROOT / "srcnn_lib").rglob("*.py"))
+#: Imports everything, and prints which files and addresses were opened meanwhile.
+IMPORT_ALL = """
+import importlib, os, sys
+def note(event, arguments):
+    path = str(arguments[0]) if event == "open" else ""
+    ours = any(path.startswith(folder + os.sep) for folder in sys.argv[1:3])
+    code = path.endswith((".py", ".pyc")) or ".pyc." in path or ".venv" in path
+    if ours and not code or event in ("socket.connect", "socket.getaddrinfo"):
+        print(event, arguments[0])
+sys.addaudithook(note)
+for name in sys.argv[3:]:
+    importlib.import_module(name)
+"""
+
+
+def trees():
+    """The library's and the exercises' modules: dotted name → syntax tree."""
+    for path in (*LIBRARY, *sorted((ROOT / "exercises").rglob("*.py"))):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), ast.parse(path.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("part", LINES)
 def test_each_part_keeps_its_budget(part):
     most, *patterns = LINES[part]
     files = [path for pattern in patterns for path in ROOT.glob(pattern)]
-    counts = {str(f.relative_to(ROOT)): len(f.read_text().splitlines()) for f in files}
+    counts = {p.name: len(p.read_text("utf-8").splitlines()) for p in files}
     assert 0 < sum(counts.values()) <= most, counts
 
 
 def test_no_function_or_class_is_long():
     long = []
-    for path in sorted((ROOT / "srcnn_lib").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for name, tree in trees():
+        for node in ast.walk(tree):
             kind = "class" if isinstance(node, ast.ClassDef) else "function"
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = node.end_lineno - node.lineno + 1
                 if lines > LONGEST[kind]:
-                    long.append(f"{path.name}: {node.name} has {lines} lines")
+                    long.append(f"{name}.{node.name}: {lines} lines")
     assert not long
 
 
 def test_imports_keep_the_contracts(capsys):
     broken = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True)
     assert not broken, capsys.readouterr().out
+
+
+def test_no_two_modules_and_no_two_functions_have_one_name():
+    places = defaultdict(list)
+    for name, tree in trees():
+        if name.startswith("srcnn_lib."):
+            for node in tree.body:
+                if isinstance(node, ast.FunctionDef) and node.name[0] != "_":
+                    places[f"{node.name}()"].append(name)
+    for folder in ("srcnn_lib", "exercises", "tools", "benchmarks", "book/_ext"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.stem[0] != "_":
+                places[path.stem].append(folder)
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+def test_no_function_shadows_its_module():
+    for name, _ in trees():
+        package, _, last = name.rpartition(".")
+        if package and last != "__main__":
+            module = importlib.import_module(name)
+            assert getattr(importlib.import_module(package), last) is module
+
+
+def test_imports_read_no_data_and_no_network():
+    names = [name for name, _ in trees() if not name.endswith("__main__")]
+    data = os.environ.get("SRCNN_DATA", str(ROOT / "data"))
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, ROOT, data, *names],
+        cwd=ROOT, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout

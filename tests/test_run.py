@@ -25,17 +25,15 @@ def write(path, *cells):
 @pytest.fixture
 def build(tmp_path):
     """Run pages, given as the code of their one cell, as a build does."""
-    config = SimpleNamespace(
-        nb_execution_mode="cache",
-        nb_execution_cache_path=str(tmp_path / "cache"),
-        nb_execution_timeout=60,
-    )
 
     def build(**pages):
         for name, code in pages.items():
             write(tmp_path / f"{name}.ipynb", new_code_cell(code))
+        cache = str(tmp_path / "cache")
+        config = dict(nb_execution_mode="cache", nb_execution_cache_path=cache)
         env = SimpleNamespace(doc2path=lambda name: tmp_path / f"{name}.ipynb")
-        srcnn_run.ahead(SimpleNamespace(config=config), env, list(pages))
+        app = SimpleNamespace(config=SimpleNamespace(**config))
+        srcnn_run.ahead(app, env, list(pages))
 
     return build
 
@@ -54,7 +52,7 @@ def test_a_page_that_reads_the_others_runs_after_their_changes(build, tmp_path):
     later = (tmp_path / "cache").stat().st_mtime + 60
     os.utime(tmp_path / "reads.ipynb", (0, 0))
     os.utime(tmp_path / "other.ipynb", (later, later))
-    srcnn_run.run_once([tmp_path / "reads.ipynb"], tmp_path / "cache", 60)
+    srcnn_run.run_once([tmp_path / "reads.ipynb"], tmp_path / "cache")
     assert (tmp_path / "ran").read_text() == "aa"
 
 
@@ -62,8 +60,15 @@ def test_a_page_that_reads_the_others_runs_after_their_changes(build, tmp_path):
     "code, why", [("1 / 0", "ZeroDivisionError"), ("import os; os._exit(1)", "died")]
 )
 def test_a_page_that_fails_is_named_at_once(build, code, why):
-    with pytest.raises(srcnn_run.PageError, match=f"bad.ipynb: (.|\n)*{why}"):
+    with pytest.raises(srcnn_run.PageError, match=f"(?s)bad.ipynb: .*{why}"):
         build(bad=code, slow="import time; time.sleep(300)")
+
+
+@pytest.mark.parametrize("limits, why", [((2, 60), "timed out"), ((60, 3), "not done")])
+def test_no_page_runs_for_ever(tmp_path, limits, why):
+    page = write(tmp_path / "endless.ipynb", new_code_cell("while True: pass"))
+    with pytest.raises(srcnn_run.PageError, match=f"endless.ipynb: .*{why}"):
+        srcnn_run.run_once([page], tmp_path / "cache", *limits)
 
 
 def test_nbval_compares_the_run_and_masks_times_of_timed_cells_alone(tmp_path):
@@ -81,7 +86,7 @@ def test_nbval_compares_the_run_and_masks_times_of_timed_cells_alone(tmp_path):
         cell(took, "8 s, 32 dB", "timing"),
     )
     alive = write(tmp_path / "alive.ipynb", cell("print(6)", "6"), cell("1 / 0", ""))
-    srcnn_run.run_once([kept], tmp_path / "caches" / "key", 60)
+    srcnn_run.run_once([kept], tmp_path / "caches" / "key")
     (tmp_path / "there.py").write_text(
         "import pathlib, srcnn_run\nsrcnn_run.cache_key = lambda: 'key'\n"
         f"srcnn_run.CACHES = pathlib.Path({str(tmp_path / 'caches')!r})\n"
@@ -108,25 +113,22 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
     monkeypatch.setattr(srcnn_book, "CACHES", tmp_path / "caches")
     monkeypatch.setattr(srcnn_book, "finish", lambda *_: None)
     (tmp_path / "index.md").write_text("# Page\n\nwith {{ rests_on }}")
+    config = {
+        "extensions": ["myst_nb", "srcnn_book"],
+        "myst_enable_extensions": ["substitution"],
+        "html_theme": "sphinx_book_theme",
+        "html_theme_options": {"repository_url": repository()["url"]},
+    }
 
     def build(builder, rests_on):
-        monkeypatch.setattr(srcnn_book, "cache_key", lambda: rests_on)
         glance = {"rests_on": rests_on}
+        monkeypatch.setattr(srcnn_book, "cache_key", lambda: rests_on)
         monkeypatch.setattr(srcnn_book.results, "glance", lambda: glance)
-        config = {
-            "extensions": ["myst_nb", "srcnn_book"],
-            "myst_enable_extensions": ["substitution"],
-            "templates_path": [],  # its own, as the theme adds to the list
-            "html_theme": "sphinx_book_theme",
-            "html_theme_options": {"repository_url": repository()["url"]},
-        }
         out, read = tmp_path / builder, tmp_path / "read"
+        ours = config | {"templates_path": []}  # as the theme adds to the list
         with docutils_namespace():
-            Sphinx(
-                tmp_path, None, out, read, builder, config, status=None, warning=None
-            ).build()
-        return (out / "index.html").read_text()
+            Sphinx(tmp_path, None, out, read, builder, ours, None, None).build()
+        assert f"with {rests_on}" in (out / "index.html").read_text()
 
-    assert "with demo" in build("html", "demo")
-    assert "with data" in build("singlehtml", "data")
-    assert "with data" in build("html", "data")
+    for builder, rests_on in [("html", "demo"), ("singlehtml", "data"), ("html", "data")]:
+        build(builder, rests_on)

@@ -3,8 +3,8 @@
     python book/_ext/srcnn_run.py [PAGE …]    these pages, or all, if not kept yet
 
 MyST-NB runs one page after the other while Sphinx reads them.  This runs them before,
-two at a time and the costliest first, and keeps them where MyST-NB looks for them.
-`make test` begins with it; nbval compares what this run gave.
+two at a time and the costliest first, and keeps them where MyST-NB looks for them, as
+does nbval: `make test` begins with it.
 """
 
 import functools
@@ -25,12 +25,16 @@ from sphinx.errors import SphinxError
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+# Two pages or tests run at once.  PyTorch's threads wait for each other busily: with
+# more threads than free cores, a training step takes up to twenty times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from srcnn_lib import datasets, widgets  # noqa: E402
 
 CACHES = ROOT / "_build" / ".jupyter_cache"
 COSTS = ROOT / "data" / "studies" / "page_costs.json"
 RESTS_ON = ("srcnn_lib", "exercises", "data", "tools", "book/_ext")
+CELL_S, ALL_S = 300, 1200  # limits for a cell and for all pages together
 
 
 class PageError(SphinxError):
@@ -46,8 +50,8 @@ def cache_key() -> str:
             key.update(path.relative_to(ROOT).as_posix().encode())
             key.update(path.read_bytes())
     here = [name for name in datasets.names() if datasets.available(name)]
-    versions = importlib.metadata.version("torch"), sys.version_info[:2]
-    key.update(repr((here, versions)).encode())
+    facts = here, importlib.metadata.version("torch"), sys.version_info[:2]
+    key.update(repr(facts).encode())
     return key.hexdigest()[:16]
 
 
@@ -69,20 +73,19 @@ def kept(cache, page: Path) -> nbformat.NotebookNode | None:
     return ran
 
 
-def run_once(pages, folder: Path, timeout_s: int = 1800) -> None:
+def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) -> None:
     """Run the pages that `folder` does not keep.  PageError at the first that fails."""
     cache, costs = get_cache(folder), json.loads(COSTS.read_text(encoding="utf-8"))
-
-    def seconds(page: Path) -> float:
-        return costs.get(page.stem, {}).get("cpu", {}).get("wall_s", float("inf"))
-
-    pool, running = ProcessPoolExecutor(2), {}
+    waiting = [page for page in pages if not kept(cache, page)]
+    waiting.sort(key=lambda p: -costs.get(p.stem, {}).get("cpu", {}).get("wall_s", 1e9))
+    # Sphinx has threads by now, which a forked worker would miss.
+    pool = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
+    running = {}
     try:
-        waiting = [page for page in pages if not kept(cache, page)]
-        for page in sorted(waiting, key=seconds, reverse=True):
-            task = nbformat.read(page, as_version=4), str(page.parent), timeout_s, False
+        for page in waiting:
+            task = nbformat.read(page, as_version=4), str(page.parent), cell_s, False
             running[pool.submit(single_nb_execution, *task)] = page
-        for done in as_completed(running):
+        for done in as_completed(running, all_s):
             page = running[done]
             if error := done.exception() or done.result().err:
                 raise PageError(f"{page}: {error}")
@@ -90,10 +93,13 @@ def run_once(pages, folder: Path, timeout_s: int = 1800) -> None:
             bundle = CacheBundleIn(ran, str(page), data={"execution_seconds": took})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             print(f"ran {page.stem}: {took:.0f} s", flush=True)
-    except BaseException:
+    except BaseException as error:
         for worker in multiprocessing.active_children():
             worker.kill()  # its kernel ends when it misses it
-        raise
+        if not isinstance(error, TimeoutError):
+            raise
+        late = ", ".join(running[task].name for task in running if not task.done())
+        raise PageError(f"{late}: not done after {all_s} s") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -103,7 +109,7 @@ def ahead(app, env, docnames):
     config, found = app.config, [Path(env.doc2path(name)) for name in docnames]
     if config.nb_execution_mode == "cache":
         pages = [path for path in found if path.suffix == ".ipynb"]
-        run_once(pages, config.nb_execution_cache_path, config.nb_execution_timeout)
+        run_once(pages, config.nb_execution_cache_path)
 
 
 if __name__ == "__main__":

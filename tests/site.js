@@ -1,0 +1,150 @@
+/* What tests/test_site.py asks a rendered page: `site.faults()` and so on. */
+const shorten = e => e.outerHTML.slice(0, 120)
+const all = selector => [...document.querySelectorAll(selector)]
+
+window.site = {
+    /** What is wrong with a page of the book, as sentences. */
+    async faults(repository) {
+        await window.MathJax?.startup?.promise
+        const found = []
+        const wrong = (what, where) => where.length && found.push(`${what}: ${where}`)
+
+        wrong('waits for a kernel', document.documentElement.outerHTML
+            .match(/jupyter\.widget-(view|state)/) ?? [])
+        wrong('a tall row', all('article tr')
+            .filter(e => e.getBoundingClientRect().height > 160).map(shorten))
+        wrong('mathematics is not set', all('.math')
+            .filter(e => !e.querySelector('mjx-container')).map(shorten))
+        wrong('mathematics is wrong', all('mjx-merror, [data-mjx-error]').map(shorten))
+        wrong('a message of the build or the theme', all('.system-message, '
+            + '.problematic, .bd-header-announcement, .bd-header-version-warning')
+            .filter(e => e.checkVisibility()).map(shorten))
+
+        const raw = /\$|\\[(\[]|\\[a-zA-Z]{2,}|\{(ref|cite|numref)|^:::|\{\{/
+        const apart = 'pre, code, script, style, mjx-container, kbd'
+        const walker = document.createTreeWalker(
+            document.querySelector('article'), NodeFilter.SHOW_TEXT)
+        while (walker.nextNode()) {
+            const { data, parentElement } = walker.currentNode
+            if (raw.test(data) && !parentElement.closest(apart))
+                wrong('markup in the text', data)
+        }
+
+        const pictures = all('article img')
+        pictures.forEach(img => img.loading = 'eager')
+        await Promise.all(pictures.map(img => img.decode().catch(() => null)))
+        wrong('does not load', pictures.filter(e => !e.naturalWidth).map(e => e.src))
+        wrong('no alternative text', pictures.filter(e => e.alt.length <= 5
+            || /\.(png|svg|jpe?g)$|\//.test(e.alt)).map(e => e.src))
+        wrong('no caption', all('article figure')
+            .filter(e => !e.querySelector('figcaption')).map(shorten))
+        wrong('a picture outside a figure', all('article .cell_output img')
+            .filter(e => !e.closest('figure')).map(shorten))
+        wrong('a drawing that stays white in the dark or is shaded twice', all(
+            'article figure img[src*="_images/"], .srcnn-figure img').filter(e =>
+            !e.closest('.srcnn-figure') || all('.srcnn-figure .srcnn-figure').length))
+
+        const told = name => document.querySelector(`head meta[${name}]`)?.content ?? ''
+        const expect = (what, holds) => holds || found.push(`lacks ${what}`)
+        expect('a description', told('name=description').length > 40)
+        expect('a title for sharing', told("property='og:title'"))
+        expect('a preview', /preview\.png$/.test(told("property='og:image'")))
+        expect('its language', document.documentElement.lang === 'en')
+        expect('when it ran', /on 20\d\d-\d\d-\d\d with Python 3\.\d+\.\d+, PyTorch \d/
+            .test(document.querySelector('.verified')?.innerText))
+        const buttons = all('.dropdown-launch-buttons a').map(a => a.href)
+        for (const host of ['colab.research.google.com', 'mybinder.org'])
+            expect(`a way to ${host}`, !all('div.cell').length || buttons.some(
+                href => href.includes(host) && href.includes(`/${repository}/`)))
+
+        const terms = all('article a:has(> .std-term)').map(a => a.hash)
+        if (!location.pathname.endsWith('E_paper_map.html')) { // there by hand
+            wrong('linked twice', terms.filter((t, k) => terms.indexOf(t) < k))
+            expect('links to terms', terms.length >= 3)
+        }
+        return found
+    },
+
+    /** Opens what folds. */
+    unfold() {
+        all('details').forEach(e => e.open = true)
+        all('.toggle-hidden').forEach(e => e.classList.remove('toggle-hidden'))
+    },
+
+    /** What is wider than the screen and does not scroll. */
+    wide() {
+        const width = document.documentElement.clientWidth
+        const scrolls = e => e && (scrolls(e.parentElement)
+            || /auto|scroll|hidden/.test(getComputedStyle(e).overflowX))
+        const out = all('article *').filter(e => {
+            const box = e.getBoundingClientRect()
+            return box.right > width + 1 && box.width > 0 && !scrolls(e.parentElement)
+        })
+        if (document.documentElement.scrollWidth > width + 1) out.push(document.body)
+        return out.slice(0, 5).map(shorten)
+    },
+
+    /** Boxes that are bright. */
+    white: () => all('article *').filter(e => {
+        const [r, g, b, a] = getComputedStyle(e).backgroundColor
+            .match(/[\d.]+/g).map(Number)
+        const { width, height } = e.getBoundingClientRect()
+        return Math.min(r, g, b) > 160 && (a ?? 1) > 0.5
+            && width * height > 3000 && !e.closest('select, button, input')
+    }).map(shorten),
+
+    // The network in the page
+
+    app: () => document.querySelector('.srcnn-live').srcnn,
+    idle: () => window.site.app()?.picture
+        && !document.querySelector('.srcnn-live').hasAttribute('data-busy'),
+    said: () => document.querySelector('.srcnn-live [role=status]').textContent,
+    progress: () => document.querySelector('.srcnn-live progress').value,
+
+    /** The result's width and its pixels, base64. */
+    pixels() {
+        const canvas = document.querySelector('.live-sr')
+        const { data } = canvas.getContext('2d')
+            .getImageData(0, 0, canvas.width, canvas.height)
+        let text = ''
+        for (let k = 0; k < data.length; k += 8192)
+            text += String.fromCharCode(...data.subarray(k, k + 8192))
+        return [canvas.width, btoa(text)]
+    },
+
+    /** How the output at a place comes about. */
+    trace(spot) {
+        const app = window.site.app()
+        app.look(...spot)
+        const { output, values, contributions } = app.trace()
+        const sum = contributions.reduce((a, b) => a + b, app.layers[2].biases[0])
+        return { output, sum, sizes: values.map(v => v.length) }
+    },
+
+    /** Milliseconds that the page was busy at most, since `watch()`. */
+    watch() {
+        window.site.tasks = []
+        window.site.observer = new PerformanceObserver(list =>
+            window.site.tasks.push(...list.getEntries()))
+        window.site.observer.observe({ type: 'longtask' })
+    },
+    longest() {
+        const tasks = [...window.site.tasks, ...window.site.observer.takeRecords()]
+        window.site.observer.disconnect()
+        return Math.max(0, ...tasks.map(entry => entry.duration))
+    },
+
+    /** Drops or pastes a picture. */
+    hand([way, text]) {
+        const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0))
+        const data = new DataTransfer()
+        data.items.add(new File([bytes], `${way}.png`, { type: 'image/png' }))
+        const options = { bubbles: true, cancelable: true }
+        if (way === 'drop')
+            document.querySelector('.srcnn-live').dispatchEvent(
+                new DragEvent('drop', { ...options, dataTransfer: data }))
+        else
+            document.dispatchEvent(
+                new ClipboardEvent('paste', { ...options, clipboardData: data }))
+    },
+}

@@ -1,0 +1,115 @@
+"""Every page's first cell, which test_pages.py compares on all pages: as Colab runs
+it, with stand-ins for Colab, pip and the repository's server."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tools.notebooks import ROOT, SETUP_SOURCE, repository
+
+# Runs the cell in a fresh IPython, twice, and says where that led.
+DRIVER = """
+import os, sys
+if sys.argv[1] == "colab":
+    import google.colab
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for _ in range(2):
+    shell.run_cell(os.environ["CELL"]).raise_error()
+import srcnn_lib
+print("in", os.path.realpath("."), "from", os.path.realpath(srcnn_lib.__file__))
+"""
+PIP = "import os, sys; print(*sys.argv, file=open(os.environ['PIP_LOG'], 'a'))"
+NAME = repository()["name"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A bare repository: the library as its only commit, on the branch and a tag."""
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    bare, tree = (tmp_path_factory.mktemp("server") / n for n in ("book.git", "tree"))
+    shutil.copytree(ROOT / "srcnn_lib", tree / "srcnn_lib")
+    (tree / "book").mkdir()
+    (tree / "book" / "a_page").touch()
+    shutil.copy(ROOT / "pyproject.toml", tree)
+
+    def git(*command):
+        who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        there = ("--git-dir", bare, "--work-tree", tree)
+        subprocess.run(["git", *who, *there, *command], check=True, cwd=tree)
+
+    git("init", "-q", "-b", repository()["branch"])
+    git("add", "-A")
+    git("commit", "-q", "-m", "tree")
+    git("tag", "-a", "-m", "the first", "v1.0")
+    return bare
+
+
+@pytest.fixture
+def run_cell(tmp_path, server):
+    """Run the cell in a folder; the repository's address leads to `server`."""
+    for name in ("google/colab", "pip"):
+        (tmp_path / "stand-ins" / name).mkdir(parents=True)
+        (tmp_path / "stand-ins" / name / "__init__.py").touch()
+    (tmp_path / "stand-ins" / "pip" / "__main__.py").write_text(PIP)
+
+    def run(where, folder=None, branch=repository()["branch"], first=""):
+        folder = folder or tmp_path / "content"
+        folder.mkdir(exist_ok=True)
+        more = {
+            "CELL": first + SETUP_SOURCE.format(**repository() | {"branch": branch}),
+            "PYTHONPATH": str(tmp_path / "stand-ins"),
+            "PIP_LOG": str(tmp_path / "pip.log"),
+            "IPYTHONDIR": str(tmp_path / "ipython"),
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{server.as_uri()}.insteadOf",
+            "GIT_CONFIG_VALUE_0": repository()["url"],
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", DRIVER, where], cwd=folder, env=os.environ | more,
+            capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("branch", [repository()["branch"], "v1.0"])
+def test_in_colab_it_fetches_the_book_once(run_cell, tmp_path, branch):
+    clone = tmp_path / "content" / NAME
+    there = f"in {clone / 'book'} from {clone / 'srcnn_lib'}"
+    assert there in run_cell("colab", branch=branch)
+    (clone / "mine.txt").touch()
+    for after_a_restart in (clone.parent, clone / "book"):
+        assert there in run_cell("colab", after_a_restart, branch)
+    assert (clone / "mine.txt").exists() and not (clone / "book" / NAME).exists()
+    log = tmp_path / "pip.log"  # Colab's own are never touched
+    assert not log.exists() or not {"torch", "numpy"} & set(log.read_text().split())
+
+
+def test_elsewhere_it_finds_the_library_beside_it_and_does_nothing(run_cell, tmp_path):
+    book = tmp_path / "srcnn-student" / "book"
+    shutil.copytree(ROOT / "srcnn_lib", book.parent / "srcnn_lib")
+    said = run_cell("here", book)
+    assert f"in {book} from {book.parent / 'srcnn_lib'}" in said
+    assert not list(book.iterdir()) and not (tmp_path / "pip.log").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_left(run_cell, tmp_path, monkeypatch):
+    """Such as a mounted Drive without permission."""
+    refuse = "import os; os.access = lambda *_: False\n"
+    (tmp_path / "other").mkdir()
+    monkeypatch.setitem(globals(), "SETUP_SOURCE", SETUP_SOURCE.replace(
+        '"/tmp"', repr(str(tmp_path / "other"))))  # fmt: skip
+    assert f"in {tmp_path / 'other' / NAME / 'book'}" in run_cell("colab", first=refuse)
+    assert not list((tmp_path / "content").iterdir())
+
+
+def test_an_unreachable_repository_is_an_error(run_cell):
+    with pytest.raises(AssertionError, match="Error"):
+        run_cell("colab", branch="no-such-tag")
