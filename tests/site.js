@@ -62,6 +62,11 @@ window.site = {
             wrong('linked twice', terms.filter((t, k) => terms.indexOf(t) < k))
             expect('links to terms', terms.length >= 3)
         }
+        const symbols = all('a.srcnn-symbol').map(a => a.title.split(',')[0])
+        wrong('a symbol linked twice', symbols.filter((t, k) => symbols.indexOf(t) < k))
+        if (location.pathname.endsWith('05_network.html'))
+            for (const symbol of ['Y', 'W_1', 'n_1', 'f_3', 'c'])
+                expect(`the symbol ${symbol}`, symbols.includes(symbol))
         return found
     },
 
@@ -69,6 +74,18 @@ window.site = {
     unfold() {
         all('details').forEach(e => e.open = true)
         all('.toggle-hidden').forEach(e => e.classList.remove('toggle-hidden'))
+    },
+
+    /** Leaves each colour of code once, a formula's frame and a table's beginning: axe
+        looks at every element, half a minute long at those that are all the same. */
+    thin() {
+        const colours = new Set()
+        for (const e of all('.highlight span[class]:not(:has(*))'))
+            if (colours.has(e.className)) e.replaceWith(e.textContent)
+            else colours.add(e.className)
+        all('mjx-container svg').forEach(e => e.replaceChildren())
+        all('article tr:nth-child(n + 12)').forEach(e => e.remove())
+        all('article dl.py').slice(12).forEach(e => e.remove())
     },
 
     /** What is wider than the screen and does not scroll. */

@@ -33,9 +33,9 @@ def server(tmp_path_factory):
         pytest.skip("needs git")
     bare, tree = (tmp_path_factory.mktemp("server") / n for n in ("book.git", "tree"))
     shutil.copytree(ROOT / "srcnn_lib", tree / "srcnn_lib")
+    shutil.copy(ROOT / "pyproject.toml", tree)
     (tree / "book").mkdir()
     (tree / "book" / "a_page").touch()
-    shutil.copy(ROOT / "pyproject.toml", tree)
 
     def git(*command):
         who = ("-c", "user.name=t", "-c", "user.email=t@example.org")

@@ -33,14 +33,13 @@ pytestmark = pytest.mark.timeout(120, method="thread")
 def why_not() -> str | None:
     """Why the rendered book can't be tested as it is."""
     complete = HTML / ".complete"
+    sources = [*ROOT.glob("_*.yml"), *BOOK.glob("*.*"), *BOOK.glob("_static/**/*.*")]
+    if PROGRAM is None:
+        return NEEDED
     if not complete.exists():
         return "the book is not built; run: make book"
-    sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
-    sources += [*BOOK.glob("*.*"), *BOOK.glob("_static/**/*.*")]
-    for source in sources:
-        if source.stat().st_mtime > complete.stat().st_mtime:
-            return f"the book is older than {source.relative_to(ROOT)}; run: make book"
-    return None
+    newer = [s for s in sources if s.stat().st_mtime > complete.stat().st_mtime]
+    return f"the book is older than {newer[0].name}; run: make book" if newer else None
 
 
 def pages() -> list[str]:
@@ -49,7 +48,7 @@ def pages() -> list[str]:
     return [toc["root"], *chapters]
 
 
-if reason := NEEDED if PROGRAM is None else why_not():
+if reason := why_not():
     if os.environ.get("SRCNN_SITE") == "required" and PROGRAM:
         raise RuntimeError(reason)
     pytest.skip(reason, allow_module_level=True)
@@ -70,19 +69,16 @@ def browser(tmp_path_factory):
 def opened(browser, name: str):
     """A page, loaded, with what it asked of the network and complained of."""
     page = browser.new_page()
-    page.add_init_script(path=Path(__file__).with_name("site.js"))
     page.foreign, page.complaints = [], []
 
-    def gate(route):
-        if route.request.url.startswith(("file:", "data:", "blob:")):
-            route.continue_()
-        else:
-            page.foreign.append(route.request.url)
-            route.abort()
+    def refuse(route):
+        page.foreign.append(route.request.url)
+        route.abort()
 
-    page.route("**/*", gate)
+    page.route(re.compile("^(?!file:|data:|blob:)"), refuse)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.on("console", lambda m: m.type == "error" and page.complaints.append(m.text))
+    page.add_init_script(path=Path(__file__).with_name("site.js"))
     page.goto((HTML / f"{name}.html").as_uri(), wait_until="load")
     return page
 
@@ -107,6 +103,7 @@ def unfold(page) -> None:
 
 def bars(page, *rules: str) -> list[tuple[str, str]]:
     """What keeps readers with impairments out, by these rules of axe, or by all."""
+    page.evaluate("site.thin()")
     only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
     found = Axe().run(page, options={"resultTypes": ["violations"], **only}).response
     grave = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
@@ -155,6 +152,17 @@ def test_links_inside_the_book_lead_somewhere(seen):
                 assert anchor in text, f"no such place: {target} {anchor}"
 
 
+def test_a_phone_shows_all_and_fingers_hit_it(seen):
+    seen.set_viewport_size(PHONE)
+    unfold(seen)
+    seen.wait_for_timeout(500)
+    try:
+        assert not seen.evaluate("site.wide()")
+        assert not bars(seen, "scrollable-region-focusable", "target-size")
+    finally:
+        seen.set_viewport_size(DESK)
+
+
 def test_readers_with_impairments_get_in(seen):
     unfold(seen)
     seen.wait_for_timeout(500)  # the theme waits before it marks what scrolls now
@@ -174,29 +182,6 @@ def test_in_the_dark_text_can_be_read_and_nothing_is_white(seen):
         assert not bars(seen, "color-contrast")
     finally:
         seen.evaluate(THEME, "light")
-
-
-def test_a_phone_shows_all_and_fingers_hit_it(seen):
-    seen.set_viewport_size(PHONE)
-    unfold(seen)
-    seen.wait_for_timeout(500)
-    try:
-        assert not seen.evaluate("site.wide()")
-        assert not bars(seen, "scrollable-region-focusable", "target-size")
-    finally:
-        seen.set_viewport_size(DESK)
-
-
-def test_symbols_are_linked_where_they_are_first_used(browser):
-    page = opened(browser, "book/05_network")
-    links = page.locator("a.srcnn-symbol").evaluate_all(
-        "found => found.map(a => [a.title.split(',')[0], a.getAttribute('href')])"
-    )
-    page.close()
-    assert {place for _, place in links} == {"E_paper_map.html#notation"}
-    linked = [symbol for symbol, _ in links]
-    assert len(linked) == len(set(linked))
-    assert {"Y", "W_1", "n_1", "f_3", "c"} <= set(linked)
 
 
 def test_no_page_is_missing_from_the_sitemap():
@@ -253,10 +238,6 @@ def give(page, path):
     page.wait_for_function("site.said() && site.idle()")
 
 
-def said(page) -> str:
-    return page.evaluate("site.said()")
-
-
 def result(page) -> np.ndarray:
     """The pixels of the application's result, uint8 (H, W, 4)."""
     width, text = page.evaluate("site.pixels()")
@@ -277,24 +258,32 @@ PICTURES = {
     "camera": np.s_[100:180, 200:320],  # grey
     "monarch": np.s_[100:290, 300:500],
 }
-CASES = [
-    ("chelsea", "9-1-5", 2), ("camera", "9-1-5", 3),
-    ("monarch", "9-5-5", 4), ("chelsea", "9-5-5", 3),
-]  # fmt: skip
 
 
-@pytest.mark.parametrize("name, model, scale", CASES)
-def test_the_page_enlarges_as_the_command_does(live, tmp_path, name, model, scale):
-    small, large = tmp_path / "small.png", tmp_path / "large.png"
-    images.write(small, datasets.load("demo-test")[name][PICTURES[name]])
-    command = ["upscale", str(small), str(large), "--scale", str(scale)]
+@pytest.mark.parametrize(
+    "name, model, scale",
+    [("chelsea", "9-1-5", 2), ("camera", "9-1-5", 3), ("monarch", "9-5-5", 4)],
+)
+def test_the_page_enlarges_and_measures_as_the_book_does(
+    live, tmp_path, name, model, scale
+):
+    picture, large = tmp_path / "picture.png", tmp_path / "large.png"
+    image = datasets.load("demo-test")[name][PICTURES[name]]
+    images.write(picture, image)
+    command = ["upscale", str(picture), str(large), "--scale", str(scale)]
     assert cli.main([*command, "--model", model, "--device", "cpu"]) == 0
     choose(live, task="enlarge", scale=str(scale), model=model)
-    give(live, small)
-    expected = np.asarray(Image.open(large).convert("RGBA")).astype(int)
-    found = result(live)
+    give(live, picture)
+    expected, found = np.asarray(Image.open(large).convert("RGBA")), result(live)
     assert found.shape == expected.shape
-    assert np.abs(found - expected).max() <= 1
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    choose(live, task="restore")
+    give(live, picture)
+    found = live.evaluate("site.app().psnr")
+    srcnn = methods.get("srcnn", model=model, scale=scale, device="cpu")
+    for key, method in (("plain", methods.get("bicubic")), ("sr", srcnn)):
+        expected = protocol.score(method, image, scale).psnr_db
+        assert found[key] == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_transparent_picture_keeps_its_colours(live, tmp_path):
@@ -308,24 +297,10 @@ def test_a_transparent_picture_keeps_its_colours(live, tmp_path):
     assert cli.main([*command, "--model", "9-1-5", "--device", "cpu"]) == 0
     choose(live, task="enlarge", scale="3", model="9-1-5")
     give(live, small)
-    if "keeps no exact colours" in said(live):
+    if "keeps no exact colours" in live.evaluate("site.said()"):
         pytest.skip("this browser has no WebGL")
     _, found = save(live, tmp_path)
     assert np.abs(found.astype(int) - np.asarray(Image.open(large))).max() <= 1
-
-
-@pytest.mark.parametrize("name, model, scale", CASES)
-def test_the_page_measures_as_the_book_does(live, tmp_path, name, model, scale):
-    path = tmp_path / "large.png"
-    image = datasets.load("demo-test")[name][PICTURES[name]]
-    images.write(path, image)
-    choose(live, task="restore", scale=str(scale), model=model)
-    give(live, path)
-    found = live.evaluate("site.app().psnr")
-    srcnn = methods.get("srcnn", model=model, scale=scale, device="cpu")
-    for key, method in (("plain", methods.get("bicubic")), ("sr", srcnn)):
-        expected = protocol.score(method, image, scale).psnr_db
-        assert found[key] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("model", ["9-1-5", "9-5-5"])
@@ -345,20 +320,16 @@ def test_a_pixel_is_the_sum_of_its_contributions(live, model):
 def test_the_arithmetic_of_each_layer_adds_up(live):
     choose(live, **BUTTERFLY)
     live.locator(".live-stage").click(position={"x": 130, "y": 120})
-    table = live.locator(".live-arithmetic")
     for layer, units in (("1", 64), ("2", 32), ("3", 1)):
         live.locator(".srcnn-live [name=layer]").select_option(layer)
         live.locator(".srcnn-live [name=unit]").fill(str(units))
-        rows = table.locator("tbody tr").evaluate_all(
-            """rows => rows.map(row => [...row.children]
-                .map(cell => cell.textContent.replace('−', '-')))"""
+        rows = live.locator(".live-arithmetic tbody tr").evaluate_all(
+            "rows => rows.map(row => row.innerText.replaceAll('−', '-').split('\\t'))"
         )
         last = [row[1] for row in rows].index("sum")
-        products = [float(row[2]) for row in rows[:last]]
-        assert sum(products) == pytest.approx(float(rows[last][2]), abs=1e-3)
-        for weight, value, product in rows[:6]:
-            product_here = float(weight) * float(value)
-            assert product_here == pytest.approx(float(product), abs=1e-3)
+        parts = np.array(rows[:last], float)  # weight, value, product
+        assert parts[:6, 0] * parts[:6, 1] == pytest.approx(parts[:6, 2], abs=1e-3)
+        assert parts[:, 2].sum() == pytest.approx(float(rows[last][2]), abs=1e-3)
         if layer != "3":
             assert float(rows[-1][2]) == max(0, float(rows[last][2]))
     said_there = live.locator(".live-where").text_content().replace("−", "-")
@@ -409,16 +380,16 @@ def test_what_is_no_picture_is_said(live, tmp_path):
     path = tmp_path / "notes.png"
     path.write_text("no picture")
     give(live, path)
-    assert "notes: not a picture" in said(live)
+    assert "notes: not a picture" in live.evaluate("site.said()")
     tiny, huge = tmp_path / "tiny.png", tmp_path / "huge.png"
     images.write(tiny, np.zeros((9, 9), np.uint8))
     choose(live, task="restore", scale="3")
     give(live, tiny)
-    assert "too small to be shrunk" in said(live)
+    assert "too small to be shrunk" in live.evaluate("site.said()")
     images.write(huge, np.zeros((3000, 4000), np.uint8))
     choose(live, task="enlarge", scale="4")
     give(live, huge)
-    assert "192 million pixels" in said(live)
+    assert "192 million pixels" in live.evaluate("site.said()")
 
 
 @pytest.mark.parametrize("task", ["restore", "enlarge"])
@@ -433,7 +404,7 @@ def test_a_large_picture_can_be_stopped_and_the_page_stays_awake(live, tmp_path,
     assert live.evaluate("site.longest()") < 2000
     live.locator(".srcnn-live [name=cancel]").click()
     live.wait_for_function("site.idle()")
-    assert said(live) == "Stopped."
+    assert live.evaluate("site.said()") == "Stopped."
     assert not live.locator(".live-result").is_visible()
 
 
@@ -446,7 +417,7 @@ def test_a_picture_can_be_dropped_and_pasted(live, tmp_path, way):
     live.evaluate("given => site.hand(given)", [way, text])
     live.wait_for_function("document.querySelector('.live-sr').width === 60")
     live.wait_for_function("site.idle()")
-    assert said(live).startswith("30 × 20 pixels enlarged to 60 × 40")
+    assert live.evaluate("site.said()").startswith("30 × 20 pixels enlarged to 60 × 40")
 
 
 def test_the_last_choice_is_shown_and_saved(live, tmp_path):
