@@ -52,16 +52,17 @@ def server(tmp_path_factory):
 @pytest.fixture
 def run_cell(tmp_path, server):
     """Run the cell in a folder; the repository's address leads to `server`."""
-    for name in ("google/colab", "pip"):
-        (tmp_path / "stand-ins" / name).mkdir(parents=True)
-        (tmp_path / "stand-ins" / name / "__init__.py").touch()
-    (tmp_path / "stand-ins" / "pip" / "__main__.py").write_text(PIP)
+    for name, code in (("google/colab/__init__", ""), ("pip/__main__", PIP)):
+        file = tmp_path / "stand-ins" / f"{name}.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(code)
 
-    def run(where, folder=None, branch=repository()["branch"], first=""):
-        folder = folder or tmp_path / "content"
-        folder.mkdir(exist_ok=True)
+    def run(where, folder=tmp_path, branch=repository()["branch"], replace=()):
+        source = SETUP_SOURCE.format(**repository() | {"branch": branch})
+        for old, new in replace:
+            source = source.replace(old, new)
         more = {
-            "CELL": first + SETUP_SOURCE.format(**repository() | {"branch": branch}),
+            "CELL": source,
             "PYTHONPATH": str(tmp_path / "stand-ins"),
             "PIP_LOG": str(tmp_path / "pip.log"),
             "IPYTHONDIR": str(tmp_path / "ipython"),
@@ -81,33 +82,32 @@ def run_cell(tmp_path, server):
 
 @pytest.mark.parametrize("branch", [repository()["branch"], "v1.0"])
 def test_in_colab_it_fetches_the_book_once(run_cell, tmp_path, branch):
-    clone = tmp_path / "content" / NAME
+    clone, log = tmp_path / NAME, tmp_path / "pip.log"
     there = f"in {clone / 'book'} from {clone / 'srcnn_lib'}"
     assert there in run_cell("colab", branch=branch)
     (clone / "mine.txt").touch()
-    for after_a_restart in (clone.parent, clone / "book"):
+    for after_a_restart in (tmp_path, clone / "book"):
         assert there in run_cell("colab", after_a_restart, branch)
     assert (clone / "mine.txt").exists() and not (clone / "book" / NAME).exists()
-    log = tmp_path / "pip.log"  # Colab's own are never touched
-    assert not log.exists() or not {"torch", "numpy"} & set(log.read_text().split())
+    asked = log.read_text().split() if log.exists() else []
+    assert not {"torch", "numpy"} & set(asked)  # Colab's own
 
 
 def test_elsewhere_it_finds_the_library_beside_it_and_does_nothing(run_cell, tmp_path):
     book = tmp_path / "srcnn-student" / "book"
     shutil.copytree(ROOT / "srcnn_lib", book.parent / "srcnn_lib")
-    said = run_cell("here", book)
-    assert f"in {book} from {book.parent / 'srcnn_lib'}" in said
+    book.mkdir()
+    assert f"in {book} from {book.parent / 'srcnn_lib'}" in run_cell("here", book)
     assert not list(book.iterdir()) and not (tmp_path / "pip.log").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_left(run_cell, tmp_path, monkeypatch):
-    """Such as a mounted Drive without permission."""
-    refuse = "import os; os.access = lambda *_: False\n"
-    (tmp_path / "other").mkdir()
-    monkeypatch.setitem(globals(), "SETUP_SOURCE", SETUP_SOURCE.replace(
-        '"/tmp"', repr(str(tmp_path / "other"))))  # fmt: skip
-    assert f"in {tmp_path / 'other' / NAME / 'book'}" in run_cell("colab", first=refuse)
-    assert not list((tmp_path / "content").iterdir())
+def test_a_folder_that_cannot_be_written_is_left(run_cell, tmp_path):
+    """Such as a mounted Drive without permission; root may write everywhere."""
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    refused = [("os.access(", "print("), ('"/tmp"', repr(str(tmp_path)))]
+    said = run_cell("colab", drive, replace=refused)
+    assert f"in {tmp_path / NAME / 'book'}" in said and not list(drive.iterdir())
 
 
 def test_an_unreachable_repository_is_an_error(run_cell):
