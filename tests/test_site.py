@@ -26,8 +26,8 @@ from tools.notebooks import BOOK, ROOT, repository
 HTML = ROOT / "_build" / "html"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 THEME = "theme => document.documentElement.dataset.theme = theme"
-#: A browser that hangs can only be ended with its worker (pytest-xdist starts another).
-pytestmark = pytest.mark.timeout(120, method="thread")
+#: A page may hang; nothing in a browser takes this long.
+pytestmark = pytest.mark.timeout(120)
 
 
 def why_not() -> str | None:
@@ -278,7 +278,6 @@ def test_the_page_enlarges_and_measures_as_the_book_does(
     assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).max() <= 1
     choose(live, task="restore")
-    give(live, picture)
     found = live.evaluate("site.app().psnr")
     srcnn = methods.get("srcnn", model=model, scale=scale, device="cpu")
     for key, method in (("plain", methods.get("bicubic")), ("sr", srcnn)):
@@ -324,12 +323,14 @@ def test_the_arithmetic_of_each_layer_adds_up(live):
         live.locator(".srcnn-live [name=layer]").select_option(layer)
         live.locator(".srcnn-live [name=unit]").fill(str(units))
         rows = live.locator(".live-arithmetic tbody tr").evaluate_all(
-            "rows => rows.map(row => row.innerText.replaceAll('−', '-').split('\\t'))"
+            """rows => rows.map(row => [...row.children]
+                .map(cell => cell.textContent.replace('−', '-')))"""
         )
         last = [row[1] for row in rows].index("sum")
-        parts = np.array(rows[:last], float)  # weight, value, product
-        assert parts[:6, 0] * parts[:6, 1] == pytest.approx(parts[:6, 2], abs=1e-3)
-        assert parts[:, 2].sum() == pytest.approx(float(rows[last][2]), abs=1e-3)
+        weight, value, product = np.array(rows[:6], float).T
+        assert weight * value == pytest.approx(product, abs=1e-3)
+        total = sum(float(row[2]) for row in rows[:last])  # the last is: all others
+        assert total == pytest.approx(float(rows[last][2]), abs=1e-3)
         if layer != "3":
             assert float(rows[-1][2]) == max(0, float(rows[last][2]))
     said_there = live.locator(".live-where").text_content().replace("−", "-")
