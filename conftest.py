@@ -61,8 +61,8 @@ def compare_stored(cell, test, ref, skip_compare=None):
 
 
 def mask_times(cell, text):
-    timed = TIMING in cell.cell.metadata.get("tags", [])
-    return sanitize(cell, text) if timed else text
+    tags = cell.cell.metadata.get("tags", [])
+    return sanitize(cell, text) if TIMING in tags else text
 
 
 def execute_with_history(kernel, source, allow_stdin=None):

@@ -64,22 +64,21 @@ def need(message, *command):
 def environment():
     """Make .venv hold exactly what requirements.txt says, and the library."""
     files = [(ROOT / n).read_text() for n in ("requirements.txt", "pyproject.toml")]
-    facts = "".join([str(ROOT), sys.version, *files])
-    wanted = hashlib.sha256(facts.encode()).hexdigest()
+    wanted = hashlib.sha256(f"{ROOT}{sys.version}{files}".encode()).hexdigest()
     if PYTHON.exists() and READY.exists() and READY.read_text() == wanted:
         return
     READY.unlink(missing_ok=True)
     ours = f"import sys, pip; sys.exit(sys.version != {sys.version!r})"
     starts = PYTHON.exists() and run(PYTHON, "-c", ours) == 0
-    pip = ("-m", "pip", "--disable-pip-version-check")
     works = "import torch, skimage, matplotlib, jupyter_book, srcnn_lib.datasets"
     for fresh in [False, True] if starts else [True]:
         print("Making .venv hold what requirements.txt names …", flush=True)
         if fresh and run(sys.executable, "-m", "venv", "--clear", VENV):
             sys.exit("No environment was made. Debian: apt install python3-venv")
         for what in ("-r requirements.txt", "-q --no-deps --no-build-isolation -e ."):
-            need("Installing failed: pip says why.", *pip, "install", *what.split())
-        if run(PYTHON, "-c", works) == 0 and run(PYTHON, *pip, "check") == 0:
+            command = f"-m pip --disable-pip-version-check install --no-compile {what}"
+            need("Installing failed: pip says why.", *command.split())
+        if run(PYTHON, "-c", works) == 0 and run(PYTHON, "-m", "pip", "check") == 0:
             READY.write_text(wanted)
             return  # else it was left broken by an interrupted set-up
     sys.exit("The environment does not work: see the message above.")
@@ -120,8 +119,8 @@ def book():
     jupyter_book("-W", "-n", "--keep-going")
     COMPLETE.touch()
     os.utime(COMPLETE, (start, start))
-    address = COMPLETE.with_name("index.html").as_uri()
-    print(f"The book is built in {time.time() - start:.0f} s. Open {address}")
+    page = (BUILD / "html" / "index.html").as_uri()
+    print(f"The book is built in {time.time() - start:.0f} s. Open {page}")
 
 
 def test(*arguments):

@@ -106,10 +106,10 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
 
 def ahead(app, env, docnames):
     """Run what is to be read and not kept (event env-before-read-docs)."""
-    config, found = app.config, [Path(env.doc2path(name)) for name in docnames]
-    if config.nb_execution_mode == "cache":
-        pages = [path for path in found if path.suffix == ".ipynb"]
-        run_once(pages, config.nb_execution_cache_path)
+    found = [Path(env.doc2path(name)) for name in docnames]
+    pages = [path for path in found if path.suffix == ".ipynb"]
+    if app.config.nb_execution_mode == "cache":
+        run_once(pages, app.config.nb_execution_cache_path)
 
 
 if __name__ == "__main__":
