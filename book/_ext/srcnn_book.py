@@ -4,7 +4,7 @@
   outputs rest on; only a page's own cells are jupyter-cache's business.
   What isn't there is run before Sphinx reads it (srcnn_run.py).
 - Numbers in index.md come from the recorded results and costs, as substitutions;
-  the reference comes from the docstrings, the paper map's links from the pages.
+  the paper map's links come from the pages.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
 - What pages say about themselves: srcnn_pages.py.
@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 import srcnn_run  # noqa: E402
 
 from benchmarks import page_costs  # noqa: E402
-from tools import paper_map, reference  # noqa: E402
+from tools import paper_map  # noqa: E402
 
 CACHES = ROOT / "_build" / ".jupyter_cache"
 CACHES_KEPT = 3
@@ -83,7 +83,7 @@ def configure(app, config):
     config.nb_execution_cache_path = str(cache)  # a new one: read all pages again
     config.srcnn_runs = cache.name  # and write them, even if `make pdf` read them
     config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
-    config.html_baseurl = srcnn_pages.address(config)
+    config.html_baseurl = config.ogp_site_url = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"
 
@@ -127,11 +127,10 @@ def setup(app):
     app.add_config_value("srcnn_runs", "", "html", str)
     app.connect("config-inited", configure)
     app.connect("env-before-read-docs", srcnn_run.ahead)
-    app.connect("source-read", reference.fill)
     app.connect("env-get-outdated", lambda *_: ALWAYS)
     app.connect("source-read", paper_map.fill)
     app.connect("doctree-read", paper_map.anchor)
     app.connect("html-page-context", srcnn_live.add_scripts)
-    app.connect("html-page-context", srcnn_pages.describe)
+    app.connect("html-page-context", srcnn_pages.describe, priority=900)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
