@@ -10,6 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from benchmarks import page_costs
 from tests import nbgrader_format
 from tools import course, editions, notebooks
 
@@ -164,3 +165,14 @@ def test_the_zip_runs_alone_and_nbgrader_keeps_its_stubs(tmp_path, monkeypatch):
     *said, where = ["".join(o.get("text", "") for o in c.outputs) for c in checks]
     assert where.startswith(str(inside.resolve()))
     assert said and all("not done yet." in text for text in said)
+
+
+def test_what_a_page_needs_is_told_or_said_to_be_unmeasured(tmp_path):
+    file = tmp_path / "costs.json"
+    assert page_costs.table(file).count(page_costs.NOT_YET) >= 3 * len(PAGES)
+    entry = {"wall_s": 15.3, "processor_s": 130.0, "peak_gb": 0.44}
+    page_costs.record(PAGES[0].stem, "cpu", entry, file)
+    told = page_costs.table(file)
+    assert told.count(" min | 15 s | 2.2 min | 0.4 GB |") == 1
+    assert len(told.splitlines()) == 2 + len(PAGES)
+    assert "{{ costs }}" in (notebooks.BOOK / "index.md").read_text(encoding="utf-8")

@@ -170,16 +170,3 @@ def test_set_repository_reaches_every_place(tmp_path, monkeypatch, capsys):
             assert "github.com/someone/their-book" in text, path
     nb = notebooks.read(tmp_path / "book" / "02_bicubic.ipynb")
     assert "google.com/github/someone/their-book/" in nb.cells[0].source
-
-
-def test_what_a_page_needs_is_told_or_said_to_be_unmeasured(tmp_path):
-    from benchmarks import page_costs
-
-    file, found = tmp_path / "costs.json", notebooks.pages()
-    assert page_costs.table(file).count(page_costs.NOT_YET) >= 3 * len(found)
-    entry = {"wall_s": 15.3, "processor_s": 130.0, "peak_gb": 0.44}
-    page_costs.record(found[0].stem, "cpu", entry, file)
-    told = page_costs.table(file)
-    assert told.count(" min | 15 s | 2.2 min | 0.4 GB |") == 1
-    assert len(told.splitlines()) == 2 + len(found)
-    assert "{{ costs }}" in (notebooks.BOOK / "index.md").read_text(encoding="utf-8")
