@@ -36,19 +36,8 @@ PACKED = ("srcnn_lib", "exercises", "data")  # what students' pages run on
 SCHEMA = 3  # of nbgrader's metadata
 ZIP = "srcnn-student.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first day: the same bytes every time
-README = """\
-Needs Python 3.11 or newer: python -m pip install jupyterlab scikit-learn sporco -e .
-Then: jupyter lab book/01_super_resolution.ipynb (or one page in a course's platform).
-Answer in the cells that say "yours", run them, then run the check below each.
-"""
+STUDENT = Path(__file__).with_name("student")  # what lies beside the pages
 NBGRADER = "nbgrader_config.py"
-CONFIG = """\
-# For a course's folder: nbgrader leaves the stubs, and waits for long cells.
-c = get_config()
-c.CourseDirectory.course_id = "srcnn"
-c.ClearSolutions.enabled = False
-c.Execute.timeout = 1800  # seconds a cell may take; nbgrader's own 30 are too few
-"""
 BADGE = "_static/open-in-colab.svg"
 FOLDED = "Hints and solutions fold out."  # students fold out hints
 QUIZ = "Each answer says, on a click, whether it is right and why."
@@ -224,7 +213,7 @@ def write_notebooks(name: str, pages: list[Path], folder: Path) -> None:
         (folder / "book" / BADGE).parent.mkdir()
         shutil.copyfile(notebooks.BOOK / BADGE, folder / "book" / BADGE)
         return
-    (folder / "README.txt").write_text(README, encoding="utf-8")
+    shutil.copyfile(STUDENT / "README.txt", folder / "README.txt")
     (folder / "pyproject.toml").write_text(project(), encoding="utf-8")
     apart = shutil.ignore_patterns("*.pyc", "__pycache__", ".*")
     for source in PACKED:
@@ -232,7 +221,7 @@ def write_notebooks(name: str, pages: list[Path], folder: Path) -> None:
     for licence in ("LICENSE", "LICENSE-text"):
         shutil.copyfile(ROOT / licence, folder / licence)
     pack(folder)
-    (folder / NBGRADER).write_text(CONFIG, encoding="utf-8")
+    shutil.copyfile(STUDENT / NBGRADER, folder / NBGRADER)
 
 
 def project() -> str:

@@ -13,7 +13,7 @@ from sphinx import addnodes
 import srcnn_lib
 
 MARK = "<!-- reference -->"
-LEFT_OUT = ("srcnn_lib.__main__", "srcnn_lib.cli")  # the command line has its own help
+LEFT_OUT = {f"srcnn_lib.{n}" for n in ("__main__", "cli", "options")}  # have own help
 SECTIONS = ("Parameters", "Attributes", "Raises", "Environment")
 READ = "sphinx_codeautolink_transforms"
 VALUE = 60  # characters of a constant's value that are shown
