@@ -45,12 +45,8 @@ MENDED = {
     # What scrolls has to be reached by keyboard.
     r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
 }
-
-
 #: Cheap pages that say what is elsewhere.
 ALWAYS = ["book/E_paper_map", "book/F_reference"]
-#: Of tex-svg.js in the package that requirements.txt names.
-MATHJAX_SHA256 = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
 
@@ -88,20 +84,12 @@ def configure(app, config):
     config.mathjax_path = "mathjax/tex-svg.js"
 
 
-def copy_mathjax(target: Path) -> bool:
-    """Copy MathJax into the build; without it formulas stay TeX, and one is told."""
-    found = importlib.util.find_spec("sphinx-mathjax-offline")
-    source = Path(found.origin).parent / "static" / "mathjax" if found else Path()
-    script = source / "tex-svg.js"
-    if not script.is_file():
-        print("MathJax is missing, formulas stay TeX: pip install -r requirements.txt")
-        return False
-    if hashlib.sha256(script.read_bytes()).hexdigest() != MATHJAX_SHA256:
-        print(f"{script}: not the MathJax that was tested; formulas stay TeX")
-        return False
-    copy_asset(script, target)
-    copy_asset(source / "input/tex/extensions", target / "input/tex/extensions")
-    return True
+def copy_mathjax(target: Path) -> None:
+    """Copy MathJax from the package that requirements.txt names into the build."""
+    package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
+    source, extensions = package / "static" / "mathjax", "input/tex/extensions"
+    copy_asset(source / "tex-svg.js", target)
+    copy_asset(source / extensions, target / extensions)
 
 
 def finish(app, exception):
@@ -109,12 +97,11 @@ def finish(app, exception):
         return
     if app.builder.name == "html":
         srcnn_pages.write(app)
-    with_mathjax = copy_mathjax(Path(app.outdir) / "_static" / "mathjax")
+    copy_mathjax(Path(app.outdir) / "_static" / "mathjax")
     srcnn_live.write(Path(app.outdir) / "_static" / "live")
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        needed = with_mathjax and 'class="math' in text
-        mended = text if needed else re.sub(MATHJAX, "", text)
+        mended = text if 'class="math' in text else re.sub(MATHJAX, "", text)
         for pattern, replacement in MENDED.items():
             mended = re.sub(pattern, replacement, mended)
         if app.builder.name == "html":  # paper is never dark
