@@ -1,64 +1,85 @@
-"""The reference names every public function, and where it is introduced."""
+"""The reference: types and links both ways between code cells and docstrings."""
 
-import importlib
 import re
+import sys
 
+import nbformat
 import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
-from tools import notebooks, reference
+from tools import notebooks
 
-ENTRIES = reference.entries()
-PAGES = {entry.full_name: entry.page for entry in ENTRIES}
+sys.path.insert(0, str(notebooks.BOOK / "_ext"))
+import srcnn_reference  # noqa: E402
 
-
-def test_entries_can_be_imported():
-    assert len(ENTRIES) > 100
-    for entry in ENTRIES:
-        module = importlib.import_module(f"srcnn_lib.{entry.module}")
-        assert hasattr(module, entry.name), entry.full_name
-
-
-@pytest.mark.parametrize(
-    "name, start",
-    [
-        ("protocol.psnr", "01"),
-        ("resize.imresize", "01"),
-        ("methods.bicubic.bicubic", "01"),
-        ("models.SRCNN", "05"),
-    ],
+OURS = re.compile("auto|napoleon|codeautolink|default_role|add_module|nitpick_ignore")
+CELLS = (
+    "%matplotlib inline\nfrom srcnn_lib import protocol as p, datasets",
+    "score = p.psnr(1, 2)\nfound: datasets.Dataset",
 )
-def test_first_page_that_uses_it(name, start):
-    assert PAGES[name].name.startswith(start)
 
 
-def test_each_function_names_a_chapter():
-    entry = re.compile(r"^### `\w+`\n\n\*.*\[.+\]\((\w+)\.ipynb\)$", re.M)
-    named = entry.findall(reference.markdown())
-    assert len(named) == len(ENTRIES)
-    assert set(named) <= {page.stem for page in notebooks.pages()}
-    unused = {e.module for e in ENTRIES} - {e.module for e in ENTRIES if e.page}
-    assert unused == set(reference.TOLD)
-
-
-def test_most_functions_are_used_on_a_page():
-    assert sum(page is not None for page in PAGES.values()) > len(PAGES) / 3
-
-
-def test_aliases_and_attributes_are_followed(tmp_path):
-    import nbformat
-
-    source = "%matplotlib inline\nfrom srcnn_lib import metrics as m\nm.psnr(1, 2)"
-    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    page = tmp_path / "page.ipynb"
-    nbformat.write(nb, page)
-    assert "protocol.psnr" in reference.names_used(page)
-
-
-def test_page_is_filled():
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A build of one page and some of the reference, with the book's own settings."""
+    source = tmp_path
+    some = ["srcnn_lib.protocol", "srcnn_lib.datasets"]
+    monkeypatch.setattr(srcnn_reference, "modules", lambda: some)
+    config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text("utf-8"))
+    config = {k: v for k, v in config["sphinx"]["config"].items() if OURS.search(k)}
+    sphinx = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_codeautolink"]
+    config["extensions"] = ["myst_nb", *sphinx, "srcnn_reference"]
+    config |= {"nb_execution_mode": "off", "root_doc": "page", "nitpicky": True,
+               "exclude_patterns": ["_build"]}  # fmt: skip
+    cells = [new_markdown_cell("# A page"), *map(new_code_cell, CELLS)]
+    ran = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    nbformat.write(new_notebook(cells=cells, metadata=ran), source / "page.ipynb")
     text = (notebooks.BOOK / "F_reference.md").read_text(encoding="utf-8")
-    source = [text]
-    reference.fill(None, "book/F_reference", source)
-    assert reference.MARK not in source[0]
-    for entry in ENTRIES:
-        assert f"### `{entry.name}`" in source[0]
-    assert "\n\n\n\n" not in source[0]
+    (source / "reference.md").write_text(f"---\norphan: true\n---\n{text}", "utf-8")
+    trees = source / "_build" / "trees"
+    strict = {"status": None, "warningiserror": True}
+
+    def build(builder):
+        out = source / "_build" / builder
+        with docutils_namespace():
+            Sphinx(source, None, out, trees, builder, config, **strict).build()
+        return {path.stem: path.read_text("utf-8") for path in out.glob("*.html")}
+
+    build.reference = source / "reference.md"
+    return build
+
+
+def test_code_leads_to_docstrings_and_back_in_every_build(book):
+    book("singlehtml")  # reads the pages for print; `make book` must read them anew
+    for _ in range(2):  # the second reads the reference alone
+        pages = book("html")
+        for name in ("protocol.psnr", "datasets.Dataset"):
+            link = f'href="reference.html#srcnn_lib.{name}"'
+            assert link in pages["page"], name
+            entry = pages["reference"].partition(f'id="srcnn_lib.{name}"')[2]
+            entry = entry.partition('<dl class="py function">')[0]
+            assert re.search('First used in <a [^>]*href="page.html">', entry)
+        book.reference.touch()
+    assert (book.reference.parent / "_build/html/objects.inv").exists()
+    load = pages["reference"].partition('id="srcnn_lib.datasets.load"')[2][:3000]
+    assert 'href="#srcnn_lib.datasets.Dataset"' in load.partition("</dt>")[0], "a type"
+
+
+def test_each_module_has_its_section():
+    found = srcnn_reference.modules()
+    assert {"srcnn_lib.resize", "srcnn_lib.methods.srcnn"} < set(found)
+    assert "srcnn_lib.cli" not in found
+    source = ["# Reference\n\n<!-- reference -->\n"]
+    srcnn_reference.fill(None, "F_reference", source)
+    assert source[0].count("automodule:: srcnn_lib") == len(found)
+
+
+def test_a_docstring_as_we_write_it_is_turned_into_numpys_form():
+    lines = ["Codes of |x|, `factor`² of them.", "", "Parameters", "----------",
+             "scale : 2, 3 or 4.", "Source: section 3."]  # fmt: skip
+    srcnn_reference.numpy_form(None, "", "", None, None, lines)
+    assert lines[0] == r"Codes of \|x|, `factor`\ ² of them."
+    assert lines[4:] == ["scale", "    2, 3 or 4.", "", "Source: section 3."]

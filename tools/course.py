@@ -14,14 +14,14 @@ instructors only stands in cells tagged ``teaching``.
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 KINDS = ("predict", "code", "experiment", "think")
 PARTS = ("exercise", "stub", "check", "hint", "solution")
 PAGE = r"(?:\d+|[A-Z])"  # what an exercise's number begins with
 HEADING = re.compile(
-    rf"^### (?P<number>{PAGE}\.\d+) (?P<title>.+)\n+"
-    r"\*(?P<kind>\w+) · (?P<minutes>\d+) minutes · (?P<points>\d+) points? · "
-    r"goals? (?P<goals>\d+(?:, \d+)*)\*\n"
+    rf"^### ({PAGE}\.\d+) (.+)\n+"
+    r"\*(\w+) · (\d+) minutes · (\d+) points? · goals? (\d+(?:, \d+)*)\*\n"
 )
 OPTION = re.compile(r"^<details><summary>(.+)</summary>(.+)</details>$", re.MULTILINE)
 
@@ -40,8 +40,7 @@ class Exercise:
     cells: list = field(default_factory=list)
 
 
-@dataclass
-class Question:
+class Question(NamedTuple):
     """A quiz question; `options` are (text, explanation), one begins "Right"."""
 
     text: str
@@ -55,20 +54,20 @@ def part(cell) -> str | None:
 
 
 def exercises(notebook) -> list[Exercise]:
-    """All exercises of a page.  ValueError for one whose first lines are not
-    as above, or parts without an exercise."""
+    """All exercises of a page, in order.
+
+    Raises ValueError for first lines unlike those above, and parts without an exercise.
+    """
     found: list[Exercise] = []
     for cell in notebook.cells:
         name = part(cell)
         if name == "exercise":
-            match = HEADING.match(cell.source)
-            if not match:
+            if not (match := HEADING.match(cell.source)):
                 first = "\n".join(cell.source.splitlines()[:3])
                 raise ValueError(f"not the first lines of an exercise:\n{first}")
-            said = match.groupdict()
-            goals = tuple(int(goal) for goal in said.pop("goals").split(", "))
-            numbers = {key: int(said.pop(key)) for key in ("minutes", "points")}
-            found.append(Exercise(**said, **numbers, goals=goals))
+            number, title, kind, minutes, points, aims = match.groups()
+            aims = tuple(int(goal) for goal in aims.split(", "))
+            found.append(Exercise(number, title, kind, int(minutes), int(points), aims))
         elif name and not found:
             raise ValueError(f"a {name} before the first exercise")
         if name:
@@ -85,8 +84,7 @@ def goals(notebook) -> list[str]:
 
 
 def reading_minutes(notebook) -> int:
-    """What a reader's own part of a page takes, exercises and quizzes left out:
-    200 words a minute, five seconds a line of code."""
+    """200 words a minute, five seconds a line of code; exercises and quizzes apart."""
     apart = {*PARTS, "quiz", "teaching", "remove-cell"}
     own = [c for c in notebook.cells if not apart & set(c.metadata.get("tags", []))]
     words = sum(len(c.source.split()) for c in own if c.cell_type == "markdown")

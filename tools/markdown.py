@@ -1,15 +1,15 @@
 """The book's Markdown (MyST) as Jupyter, Colab and slides show it."""
 
-import codecs
 import re
 from functools import cache
-from pathlib import Path
 
-import latexcodec  # noqa: F401 - registers a codec
+import nbformat
 from pybtex.database import parse_file
+from pybtex.plugin import find_plugin
+
+from tools import notebooks
 
 BIBLIOGRAPHY = "%%BIBLIOGRAPHY%%"
-FILE = Path(__file__).resolve().parents[1] / "book" / "references.bib"
 BOX = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{(?P<kind>[\w-]+)\}[ ]*(?P<title>[^\n]*)\n"
     r"(?P<options>(?::[\w-]+:[^\n]*\n)*)\n*(?P<body>.*?)\n(?P=fence)$",
@@ -18,73 +18,88 @@ BOX = re.compile(
 CITE = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
 
 
-@cache
-def references(path: Path = FILE) -> dict[str, tuple[str, str, str]]:
-    """Key → (authors in short, year, the whole reference in one line)."""
-    found = {}
-    for key, entry in parse_file(str(path)).entries.items():
-        people = entry.persons.get("author", [])
-        last = [_name(" ".join(person.last_names)) for person in people]
-        if len(last) > 2:
-            short = f"{last[0]} et al."
-        else:
-            short = " and ".join(last) or _name(entry.fields["title"])
-        fields = {k.lower(): _name(v) for k, v in entry.fields.items()}
-        year = fields.get("year", "no year")
-        where = next(
-            (
-                fields[name]
-                for name in ("journal", "booktitle", "publisher", "howpublished")
-                if name in fields
-            ),
-            "",
-        )
-        names = ", ".join(
-            _name(" ".join([*p.first_names, *p.middle_names, *p.last_names]))
-            for p in people
-        )
-        address = f"https://doi.org/{fields['doi']}" if "doi" in fields else ""
-        address = address or fields.get("url", "")
-        parts = [names, fields["title"], where, year, address]
-        found[key] = (short, year, ". ".join(part for part in parts if part))
-    labels = [entry[:2] for entry in found.values()]
-    for key, (short, year, whole) in found.items():
-        if labels.count((short, year)) > 1:  # Dong et al., 2016a and 2016b
-            alike = [k for k, v in found.items() if v[0] == short and v[1][:4] == year]
-            letter = "abcdefgh"[alike.index(key)]
-            told = whole.replace(f". {year}", f". {year}{letter}")
-            found[key] = (short, year + letter, told)
-    return found
-
-
-def _name(text: str) -> str:
-    """Without TeX's braces and accents' commands."""
-    decoded = codecs.decode(text, "ulatex")
-    return re.sub(r"[{}]", "", decoded).replace("\n", " ").strip()
-
-
-def plain(text: str, known: dict, *, folded: bool) -> str:
-    """MyST → Markdown that every notebook program shows.
+def readable(nb, *, folded: bool) -> None:
+    """Turn a page's MyST into what Jupyter and Colab show, in place.
 
     folded : whether dropdown boxes become a <details> or stand open.
     """
+    texts = [cell for cell in nb.cells if cell.cell_type == "markdown"]
+    cited = {key for cell in texts for key in _keys(cell.source)}
+    listed = "\n".join(sorted(f"- {references()[key][2]}" for key in cited))
+    for cell in texts:
+        cell.source = plain(cell.source, folded=folded)
+        cell.source = cell.source.replace(BIBLIOGRAPHY, listed)
+
+
+def captions(nb) -> None:
+    """Give each figure's caption a place below its cell, in place.
+
+    The book takes captions from metadata that Jupyter doesn't show.
+    """
+    cells = []
+    for cell in nb.cells:
+        cells.append(cell)
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if figure.get("caption"):
+            caption = nbformat.v4.new_markdown_cell(f"*Figure: {figure['caption']}*")
+            caption.id = f"{cell.id[:50]}-caption"
+            cells.append(caption)
+    nb.cells = cells
+
+
+def drop_badge(nb) -> None:
+    """Take the link to Colab out of a page's title cell, in place."""
+    nb.cells[0].source = notebooks.BADGE.sub("", nb.cells[0].source)
+
+
+@cache
+def references() -> dict[str, tuple[str, str, str]]:
+    """Key → (authors in short, year, the whole reference in one line)."""
+    data = parse_file(str(notebooks.BOOK / "references.bib"))
+    style = find_plugin("pybtex.style.formatting", "plain")()
+    backend = find_plugin("pybtex.backends", "markdown")()
+    short = {key: _short(entry) for key, entry in data.entries.items()}
+    found = {}
+    for entry in style.format_bibliography(data):
+        who, year = short[entry.key]
+        whole = entry.text.render(backend).replace("\n", " ").replace("\\", "")
+        alike = [key for key, label in short.items() if label == (who, year)]
+        if len(alike) > 1:  # Dong et al., 2016a and 2016b
+            letter = "abcdefgh"[alike.index(entry.key)]
+            year, whole = year + letter, whole.replace(year, year + letter, 1)
+        found[entry.key] = (who, year, whole)
+    return found
+
+
+def _short(entry) -> tuple[str, str]:
+    """Authors and year as the text cites them; without authors the title."""
+    people = entry.persons.get("author", [])
+    names = [" ".join(map(str, person.rich_last_names)) for person in people]
+    who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+    return who or str(entry.rich_fields["title"]), entry.fields.get("year", "no year")
+
+
+def _keys(text: str) -> list[str]:
+    return [k.strip() for m in CITE.finditer(text) for k in m["keys"].split(",")]
+
+
+def plain(text: str, *, folded: bool) -> str:
+    """MyST → Markdown that every notebook program shows."""
 
     def box(match) -> str:
         kind, title = match["kind"], match["title"].strip()
-        body = plain(match["body"], known, folded=folded).strip("\n")
+        body = plain(match["body"], folded=folded).strip("\n")
         if kind == "bibliography":
             return BIBLIOGRAPHY
         title = title or kind.capitalize()
         if ":class: dropdown" in match["options"] and folded:
-            return (
-                f"<details><summary><strong>{title}</strong></summary>\n\n"
-                f"{body}\n\n</details>"
-            )
+            summary = f"<summary><strong>{title}</strong></summary>"
+            return f"<details>{summary}\n\n{body}\n\n</details>"
         quoted = "\n".join(f"> {line}".rstrip() for line in body.splitlines())
         return f"> **{title}**\n>\n{quoted}"
 
     def cite(match) -> str:
-        told = [known[key.strip()][:2] for key in match["keys"].split(",")]
+        told = [references()[key][:2] for key in _keys(match[0])]
         if match["form"] == "t":
             return ", ".join(f"{who} ({year})" for who, year in told)
         return "(" + "; ".join(f"{who}, {year}" for who, year in told) + ")"
@@ -97,9 +112,3 @@ def plain(text: str, known: dict, *, folded: bool) -> str:
     text = re.sub(r"\{numref\}`[^`]+`", "the figure", text)
     text = re.sub(r"\{(?:ref|doc|term|kbd|abbr)\}`([^`]+)`", r"\1", text)
     return re.sub(r"\]\(index\.md\)", "](01_super_resolution.ipynb)", text)
-
-
-def cited(text: str, known: dict) -> str:
-    """A list of the works that a text cites, before `plain`."""
-    keys = {k.strip() for m in CITE.finditer(text) for k in m["keys"].split(",")}
-    return "\n".join(f"- {whole}" for whole in sorted(known[key][2] for key in keys))

@@ -6,13 +6,11 @@ with the cell's number as Jupyter counts.
 """
 
 import re
+from collections import defaultdict, namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
 import nbformat
 from docutils import nodes
-
-from tools import reference
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "E_paper_map.md"
 MARK = "<!-- paper map: back -->"
@@ -20,15 +18,7 @@ MARK = "<!-- paper map: back -->"
 BREAK = "\u200b"
 
 
-class Place(NamedTuple):
-    """Where something is in the book."""
-
-    chapter: str
-    heading: str
-    page: str
-    cell: str
-
-
+Place = namedtuple("Place", "chapter heading page cell")  # where it is in the book
 PLACE = re.compile(r"\[(\w+) · ([^\]]+)\]\(([\w.]+)#([\w-]+)\)")
 
 
@@ -56,7 +46,7 @@ def code_cells(page: str) -> dict[str, tuple[int, int]]:
 def function(name: str) -> str:
     """To what the reference says of it; the name may break after a dot."""
     name = name.strip("`")
-    return f"{{ref}}`{name.replace('.', '.' + BREAK)} <{reference.target(name)}>`"
+    return f"{{py:obj}}`{name.replace('.', '.' + BREAK)} <srcnn_lib.{name}>`"
 
 
 def link(place: Place) -> str:
@@ -67,13 +57,12 @@ def link(place: Place) -> str:
 
 def back(text: str) -> str:
     """The map the other way round: place → parts of the paper."""
-    found: dict[tuple, list[str]] = {}
+    found = defaultdict(list)
     for row in rows(text):
         place = Place(*PLACE.fullmatch(row["here"]).groups())
-        number = code_cells(place.page)[place.cell][1]
-        found.setdefault((int(place.chapter), number, place), []).append(
-            f"{row['tpami']}: {row['what']} ({function(row['function'])})"
-        )
+        key = int(place.chapter), code_cells(place.page)[place.cell][1], place
+        told = f"{row['tpami']}: {row['what']} ({function(row['function'])})"
+        found[key].append(told)
     table = ["| place | in TPAMI 2016 (function) |", "|:--|:--|"]
     table += (f"| {link(key[-1])} | {'; '.join(found[key])} |" for key in sorted(found))
     return "\n".join(table)

@@ -4,13 +4,12 @@
   outputs rest on; only a page's own cells are jupyter-cache's business.
   What isn't there is run before Sphinx reads it (srcnn_run.py).
 - Numbers in index.md come from the recorded results and costs, as substitutions;
-  the reference comes from the docstrings, the paper map's links from the pages.
+  the paper map's links come from the pages.
 - MathJax comes with the book, so that it reads offline; so do the networks,
   which run in the reader's browser (srcnn_live.py).
 - What pages say about themselves: srcnn_pages.py.
 """
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -31,7 +30,7 @@ import srcnn_run  # noqa: E402
 from srcnn_run import CACHES, cache_key  # noqa: E402
 
 from benchmarks import page_costs  # noqa: E402
-from tools import paper_map, reference  # noqa: E402
+from tools import paper_map  # noqa: E402
 
 CACHES_KEPT = 3
 #: What themes and translators write, and what pages have instead.
@@ -44,12 +43,8 @@ MENDED = {
     # What scrolls has to be reached by keyboard.
     r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
 }
-
-
 #: Cheap pages that say what is elsewhere.
 ALWAYS = ["book/E_paper_map", "book/F_reference"]
-#: Of tex-svg.js in the package that requirements.txt names.
-MATHJAX_SHA256 = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
 
@@ -67,25 +62,17 @@ def configure(app, config):
     config.nb_execution_cache_path = str(cache)  # a new one: read all pages again
     config.srcnn_runs = cache.name  # and write them, even if `make pdf` read them
     config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
-    config.html_baseurl = srcnn_pages.address(config)
+    config.html_baseurl = config.ogp_site_url = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"
 
 
-def copy_mathjax(target: Path) -> bool:
-    """Copy MathJax into the build; without it formulas stay TeX, and one is told."""
-    found = importlib.util.find_spec("sphinx-mathjax-offline")
-    source = Path(found.origin).parent / "static" / "mathjax" if found else Path()
-    script = source / "tex-svg.js"
-    if not script.is_file():
-        print("MathJax is missing, formulas stay TeX: pip install -r requirements.txt")
-        return False
-    if hashlib.sha256(script.read_bytes()).hexdigest() != MATHJAX_SHA256:
-        print(f"{script}: not the MathJax that was tested; formulas stay TeX")
-        return False
-    copy_asset(script, target)
-    copy_asset(source / "input/tex/extensions", target / "input/tex/extensions")
-    return True
+def copy_mathjax(target: Path) -> None:
+    """Copy MathJax from the package that requirements.txt names into the build."""
+    package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
+    source, extensions = package / "static" / "mathjax", "input/tex/extensions"
+    copy_asset(source / "tex-svg.js", target)
+    copy_asset(source / extensions, target / extensions)
 
 
 def finish(app, exception):
@@ -93,12 +80,11 @@ def finish(app, exception):
         return
     if app.builder.name == "html":
         srcnn_pages.write(app)
-    with_mathjax = copy_mathjax(Path(app.outdir) / "_static" / "mathjax")
+    copy_mathjax(Path(app.outdir) / "_static" / "mathjax")
     srcnn_live.write(Path(app.outdir) / "_static" / "live")
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        needed = with_mathjax and 'class="math' in text
-        mended = text if needed else re.sub(MATHJAX, "", text)
+        mended = text if 'class="math' in text else re.sub(MATHJAX, "", text)
         for pattern, replacement in MENDED.items():
             mended = re.sub(pattern, replacement, mended)
         if app.builder.name == "html":  # paper is never dark
@@ -111,11 +97,10 @@ def setup(app):
     app.add_config_value("srcnn_runs", "", "html", str)
     app.connect("config-inited", configure)
     app.connect("env-before-read-docs", srcnn_run.ahead)
-    app.connect("source-read", reference.fill)
     app.connect("env-get-outdated", lambda *_: ALWAYS)
     app.connect("source-read", paper_map.fill)
     app.connect("doctree-read", paper_map.anchor)
     app.connect("html-page-context", srcnn_live.add_scripts)
-    app.connect("html-page-context", srcnn_pages.describe)
+    app.connect("html-page-context", srcnn_pages.describe, priority=900)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,17 +11,9 @@ GLOSSARY = Path(__file__).resolve().parents[1] / "E_paper_map.md"
 ONLY_AFTER = {"scale": r"(?:(?<=the )|(?<=each )|(?<=every )|(?<=any )|(?<=their ))"}
 #: Where a word is not a use of it, or can't be a link.
 APART = (
-    nodes.title,
-    nodes.rubric,
-    nodes.caption,
-    nodes.literal,
-    nodes.literal_block,
-    nodes.math,
-    nodes.math_block,
-    nodes.raw,
-    nodes.reference,
-    addnodes.pending_xref,
-)
+    nodes.title, nodes.rubric, nodes.caption, nodes.literal, nodes.literal_block,
+    nodes.math, nodes.math_block, nodes.raw, nodes.reference, addnodes.pending_xref,
+)  # fmt: skip
 
 
 def terms() -> list[str]:
@@ -47,21 +39,20 @@ def pattern(term: str) -> re.Pattern:
 
 
 def link(app, doctree) -> None:
-    """For Sphinx, on ``doctree-read``."""
+    """On ``doctree-read``: link terms, then symbols."""
     document = app.env.docname
     app.env.note_dependency(str(GLOSSARY))
     if Path(app.env.doc2path(document)) == GLOSSARY:
         return
     waiting = {term: pattern(term) for term in terms()}
-    for node in list(doctree.findall(nodes.Text)):
-        if _is_prose(node):
-            _link_in(node, waiting, document)
-    map_page = app.env.path2doc(str(GLOSSARY))
-    notation = app.builder.get_relative_uri(document, map_page) + "#notation"
+    for node in filter(_is_prose, list(doctree.findall(nodes.Text))):
+        _link_in(node, waiting, document)
+    page = app.env.path2doc(str(GLOSSARY))
+    notation = app.builder.get_relative_uri(document, page) + "#notation"
     unknown = symbols()
-    for node in list(doctree.findall(nodes.math)):
+    for node in filter(_is_prose, list(doctree.findall(nodes.math))):
         symbol = node.astext().replace(r"\mathbf{Y}", "Y").partition(" = ")[0]
-        if symbol in unknown and _is_prose(node):
+        if symbol in unknown:
             unknown.remove(symbol)
             # Not a pending_xref: what resolves these keeps the text alone.
             reference = nodes.reference("", "", internal=True, refuri=notation)
@@ -84,27 +75,18 @@ def _is_prose(node: nodes.Node) -> bool:
 
 def _link_in(node: nodes.Text, waiting: dict[str, re.Pattern], document: str) -> None:
     """Replace the first use of each waiting term, and wait for it no more."""
-    found = sorted(
-        (match.start(), match.end(), term)
-        for term, words in waiting.items()
-        if (match := words.search(str(node)))
-    )
     text, at, parts = str(node), 0, []
+    found = ((words.search(text), term) for term, words in waiting.items())
+    found = sorted((*use.span(), term) for use, term in found if use)
     for start, end, term in found:
         if start < at:
             continue  # inside another term
         waiting.pop(term)
-        reference = addnodes.pending_xref(
-            "",
-            nodes.inline("", text[start:end], classes=["std", "std-term"]),
-            refdomain="std",
-            reftype="term",
-            reftarget=term,
-            refdoc=document,
-            refexplicit=True,
-            refwarn=True,
-        )
-        parts += [nodes.Text(text[at:start]), reference]
+        shown = nodes.inline("", text[start:end], classes=["std", "std-term"])
+        target = {"refdomain": "std", "reftype": "term", "reftarget": term}
+        target |= {"refdoc": document, "refexplicit": True, "refwarn": True}
+        parts += [nodes.Text(text[at:start])]
+        parts += [addnodes.pending_xref("", shown, **target)]
         at = end
     if parts:
         node.parent.replace(node, [*parts, nodes.Text(text[at:])])

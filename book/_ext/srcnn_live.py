@@ -1,12 +1,13 @@
-"""Packs what book/_static/live needs into scripts, which a page on a disk
-may load where it may not fetch: the networks' weights and a few pictures."""
+"""Packs what book/_static/live needs into scripts: weights and a few pictures.
+
+A page on a disk may load scripts where it may not fetch files.
+"""
 
 import base64
 import io
 import json
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from srcnn_lib import checkpoints, datasets
@@ -23,7 +24,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "_static" / "live"
 
 
 def add_scripts(app, pagename, templatename, context, doctree) -> None:
-    """Give the scripts to a page that has a place for the application."""
+    """On ``html-page-context``: scripts for a page with a place for the application."""
     if 'class="srcnn-live"' in context.get("body", ""):
         app.add_css_file("live/live.css")
         for name in ("engine.js", "live.js"):
@@ -32,48 +33,27 @@ def add_scripts(app, pagename, templatename, context, doctree) -> None:
 
 def write(folder: Path) -> None:
     """Write `folder`/packed/*.js: catalogue, weights, pictures."""
-    packed = folder / "packed"
-    packed.mkdir(parents=True, exist_ok=True)
-    catalogue = {
-        "models": MODELS,
-        "pictures": list(PICTURES),
-        "wasm": _text((SOURCE / "conv.wasm").read_bytes()),
-    }
-    _write(packed, "catalogue", catalogue)
+    wasm = _text((SOURCE / "conv.wasm").read_bytes())
+    packed = {"catalogue": {"models": MODELS, "pictures": list(PICTURES), "wasm": wasm}}
     for name in MODELS:
         for scale in checkpoints.names()[name]:
             model = checkpoints.load(name, scale)
-            _write(packed, f"{name}_x{scale}", _layers(model))
-    for name, (dataset, picture, window) in PICTURES.items():
-        top, left, size = window
-        image = datasets.load(dataset)[picture]
-        image = image[top : top + size, left : left + size]
-        png = io.BytesIO()
-        Image.fromarray(image).save(png, "png", optimize=True)
-        _write(packed, name, _text(png.getvalue()))
+            packed[f"{name}_x{scale}"] = [_layer(conv) for conv in model.convs]
+    for name, (dataset, picture, (top, left, size)) in PICTURES.items():
+        image = datasets.load(dataset)[picture][top : top + size, left : left + size]
+        Image.fromarray(image).save(png := io.BytesIO(), "png", optimize=True)
+        packed[name] = _text(png.getvalue())
+    (folder / "packed").mkdir(parents=True, exist_ok=True)
+    for name, content in packed.items():
+        script = f'srcnnLive.add("packed/{name}", {json.dumps(content)});\n'
+        (folder / "packed" / f"{name}.js").write_text(script, encoding="utf-8")
 
 
-def _layers(model) -> list[dict]:
-    return [
-        {
-            "f": conv.kernel_size[0],
-            "c": conv.in_channels,
-            "o": conv.out_channels,
-            "weights": _floats(conv.weight),
-            "biases": _floats(conv.bias),
-        }
-        for conv in model.convs
-    ]
-
-
-def _floats(tensor) -> str:
-    return _text(tensor.detach().numpy().astype(np.dtype("<f4")).tobytes())
+def _layer(conv) -> dict:
+    weight, bias = (t.detach().numpy().astype("<f4") for t in (conv.weight, conv.bias))
+    sizes = {"f": conv.kernel_size[0], "c": conv.in_channels, "o": conv.out_channels}
+    return sizes | {"weights": _text(weight.tobytes()), "biases": _text(bias.tobytes())}
 
 
 def _text(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-def _write(packed: Path, name: str, content) -> None:
-    script = f'srcnnLive.add("packed/{name}", {json.dumps(content)});\n'
-    (packed / f"{name}.js").write_text(script, encoding="utf-8")

@@ -1,7 +1,9 @@
-"""What every rendered page says about itself: a description and a picture for
-those who link to it, and when its cells were last run, with which versions.
-Beside the pages: sitemap.xml, and 404.html for addresses that lead nowhere.
-And what of a figure turns to light on dark with the page: all but pictures."""
+"""What the site tells beyond its pages' text.
+
+When a page's cells ran last, with which versions; sitemap.xml; 404.html for addresses
+that lead nowhere; the picture that a link to the book shows.  And what of a figure
+turns to light on dark with the page: all except pictures.
+"""
 
 import datetime
 import html
@@ -13,33 +15,16 @@ import urllib.parse
 from pathlib import Path
 
 import numpy as np
-from docutils import nodes
 from PIL import Image, ImageDraw
 
 from srcnn_lib import datasets, images, methods, plots, protocol
 
-PREVIEW = "_static/preview.png"
 VERSIONS = {"PyTorch": "torch", "NumPy": "numpy", "scikit-image": "scikit-image"}
-NOT_FOUND = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>No such page · {title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 1.1rem/1.6 sans-serif; max-width: 40rem; margin: 4rem auto;
-  padding: 0 1rem; }}
-</style>
-<h1>There is no such page</h1>
-<p>It may have been renamed. These are the pages of <a href="{base}">{title}</a>:</p>
-<ul>
-{items}
-</ul>
-"""
-
-
-# Not one that has its shade from an earlier build.
+SITEMAP = (
+    '<?xml version="1.0" encoding="utf-8"?>\n'
+    '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{}\n</urlset>\n'
+)
+#: A figure that has no shade from an earlier build.
 FIGURE = re.compile(
     r'(?<!<span class="srcnn-figure">)'
     r'<img [^>]*src="([^"]*_images/[^"]*\.png)"[^>]*>'
@@ -47,8 +32,10 @@ FIGURE = re.compile(
 
 
 def with_shades(text: str, page: Path) -> str:
-    """A page's HTML, each of its figures with a shade over all but the pictures
-    that it says it has; the style sheet makes it act in the dark."""
+    """A page's HTML with a shade over each figure, except over its pictures.
+
+    The figure says where these are; the style sheet makes the shade act in the dark.
+    """
 
     def shaded(found: re.Match) -> str:
         with Image.open(page.parent / found[1]) as figure:
@@ -75,92 +62,57 @@ def address(config) -> str:
 
 
 def describe(app, pagename, templatename, context, doctree) -> None:
-    """Add the description, the preview and the date to a page."""
+    """On ``html-page-context``, last: the date and the versions below a page."""
     if doctree is None:
         return
-    title = re.sub("<[^>]*>", "", context.get("title", ""))
-    text = html.escape(_description(doctree) or html.unescape(title))
-    preview = html.escape(app.config.html_baseurl + PREVIEW)
-    context["metatags"] = context.get("metatags", "") + (
-        f'\n<meta name="description" content="{text}">'
-        f'\n<meta property="og:type" content="article">'
-        f'\n<meta property="og:title" content="{title}">'
-        f'\n<meta property="og:description" content="{text}">'
-        f'\n<meta property="og:image" content="{preview}">'
-        f'\n<meta name="twitter:card" content="summary_large_image">'
-    )
-    context["body"] += f'\n<p class="verified">{_verified(app, pagename)}</p>'
-
-
-def _description(doctree) -> str:
-    """The first paragraph that says something, cut at a sentence."""
-    for node in doctree.findall(nodes.paragraph):
-        text = " ".join(node.astext().split())
-        if len(text) >= 80 and not text.startswith("Cost"):
-            cut = text[:300].rsplit(". ", 1)[0] if len(text) > 300 else text
-            return cut.rstrip(".") + "."
-    return ""
-
-
-def _verified(app, pagename: str) -> str:
-    """Date and versions; of a page with code, those of its last run."""
     found = getattr(app.env, "nb_metadata", {}).get(pagename, {}).get("exec_data")
     now = datetime.datetime.now(datetime.UTC)
     when = datetime.datetime.fromtimestamp(found["mtime"], now.tzinfo) if found else now
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{n} {importlib.metadata.version(p)}" for n, p in VERSIONS.items()]
     what = "Last verified: every cell ran on" if found else "Built on"
-    return f"{what} {when:%Y-%m-%d} with {', '.join(versions)}."
+    said = f"{what} {when:%Y-%m-%d} with {', '.join(versions)}."
+    context["body"] += f'\n<p class="verified">{said}</p>'
+    # sphinxext-opengraph begins with the badge's text and ends each item by a comma.
+    told = context["metatags"].replace('"Open in Colab ', '"').replace(";,", ";")
+    context["metatags"] = told
 
 
 def write(app) -> None:
-    """Write sitemap.xml, 404.html and the preview."""
-    folder, base = Path(app.outdir), app.config.html_baseurl
-    root = app.config.root_doc
-    docs = sorted(app.env.found_docs, key=lambda name: (name != root, name))
-    pages = [name for name in docs if (folder / f"{name}.html").exists()]
-    places = "".join(
-        f"  <url><loc>{html.escape(base + name)}.html</loc></url>\n" for name in pages
-    )
-    (folder / "sitemap.xml").write_text(
-        '<?xml version="1.0" encoding="utf-8"?>\n'
-        '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
-        f"{places}</urlset>\n",
-        encoding="utf-8",
-    )
+    """Write sitemap.xml, 404.html and the preview.
+
+    sphinx-sitemap 2.9 lists only the pages that this build wrote anew.
+    """
+    folder, base, root = Path(app.outdir), app.config.html_baseurl, app.config.root_doc
+    docs = sorted(app.env.titles, key=lambda name: (name != root, name))
+    pages = {f"{html.escape(base + n)}.html": app.env.titles[n].astext() for n in docs}
+    places = "\n".join(f"  <url><loc>{place}</loc></url>" for place in pages)
+    (folder / "sitemap.xml").write_text(SITEMAP.format(places), encoding="utf-8")
     items = "\n".join(
-        f'<li><a href="{html.escape(base + name)}.html">'
-        f"{html.escape(app.env.titles[name].astext())}</a></li>"
-        for name in pages
-        if name in app.env.titles
+        f'<li><a href="{place}">{html.escape(title)}</a></li>'
+        for place, title in pages.items()
     )
     title = html.escape(app.config.html_title)
-    (folder / "404.html").write_text(
-        NOT_FOUND.format(title=title, base=base, items=items), encoding="utf-8"
-    )
-    _preview().save(folder / PREVIEW, optimize=True)
+    lost = Path(__file__).with_name("404.html").read_text(encoding="utf-8")
+    lost = lost.format(title=title, base=base, items=items)
+    (folder / "404.html").write_text(lost, encoding="utf-8")
+    preview().save(folder / app.config.ogp_image, optimize=True)
 
 
-def _preview() -> Image.Image:
-    """1200×630 pixels: a photograph, its left half by bicubic interpolation, its
-    right by SRCNN."""
+def preview() -> Image.Image:
+    """1200×630 pixels: a photograph enlarged by bicubic interpolation and by SRCNN."""
     image = datasets.load("demo-train")["astronaut"][60:270, 80:280]
-    hr_y, lr_y = protocol.degrade(image, 3)
+    _, lr_y = protocol.degrade(image, 3)
     srcnn = methods.get("srcnn", model="9-5-5", scale=3, device="cpu")
-    halves = [method(lr_y, 3) for method in (methods.get("bicubic"), srcnn)]
-    middle = hr_y.shape[1] // 2
-    y = np.concatenate([halves[0][:, :middle], halves[1][:, middle:]], axis=1)
-    picture = Image.fromarray(images.to_uint8(255 * np.clip(y, 0, 1)))
-    picture = picture.resize((630, 630), Image.NEAREST).convert("RGB")
+    left, right = (method(lr_y, 3) for method in (methods.get("bicubic"), srcnn))
+    middle = left.shape[1] // 2
+    y_01 = np.concatenate([left[:, :middle], right[:, middle:]], axis=1).clip(0, 1)
     card = Image.new("RGB", (1200, 630), "white")
-    card.paste(picture, (570, 0))
+    picture = Image.fromarray(images.to_uint8(255 * y_01))
+    card.paste(picture.resize((630, 630), Image.NEAREST), (570, 0))
     draw = ImageDraw.Draw(card)
     draw.line((885, 0, 885, 630), fill="#d55e00", width=4)
-    for text, size, top in (
-        ("SRCNN,", 84, 150),
-        ("reproduced", 84, 245),
-        ("to the last printed digit", 40, 370),
-        ("bicubic | SRCNN", 32, 560),
-    ):
-        draw.text((50, top), text, fill="#222222", font_size=size)
+    draw.text((50, 150), "SRCNN,\nreproduced", fill="#222222", font_size=84)
+    draw.text((50, 370), "to the last printed digit", fill="#222222", font_size=40)
+    draw.text((50, 560), "bicubic | SRCNN", fill="#222222", font_size=32)
     return card

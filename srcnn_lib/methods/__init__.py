@@ -3,7 +3,7 @@
 `lr_y` is a luma picture (h, w), float, 0…1; the result is (h·scale, w·scale),
 float, about 0…1.  So a table or a figure is one loop over methods.
 
-Your own method joins them, in `get`, in ``srcnn evaluate`` and in tables:
+Your own method joins them, in `get`, in ``srcnn evaluate`` and in tables::
 
     @methods.register("nearest", label="Nearest neighbour")
     def make(scale, model=None, device="auto"):
