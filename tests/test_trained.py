@@ -107,7 +107,7 @@ def test_unfit_files(own, tmp_path, monkeypatch):
     refused("gr", None, own["ksvd"], "needs a scale")
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(own["ksvd"].read_bytes()[:-100])
-    refused("ksvd", 3, damaged, f"{damaged}: damaged weights")
+    refused("ksvd", 3, damaged, "damaged")
     for kind in SMALL:
         card = {"method": kind, "scale": 3}
         part = checkpoints.write_tensors({"lr": torch.zeros(2)}, damaged, card)

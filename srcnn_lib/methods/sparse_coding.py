@@ -34,9 +34,8 @@ PENALTY = 0.1
 OUR_PENALTY = 0.05
 #: Shorter features, in luma 0…1, are not trained on.
 LEAST_DETAIL = 0.3
-#: The dictionaries that there are: ours, and Yang's own of 2008.
+#: The model that is Yang's own dictionaries of 2008, for x3.
 OFFICIAL = "official/yang"
-MODELS = {None: (2, 3, 4), OFFICIAL: (3,)}
 
 
 class Dictionaries(NamedTuple):

@@ -16,7 +16,7 @@ from ..checkpoints import CheckpointError
 from ..images import luma
 from ..models import choose_device, describe
 from . import PARTS, anchored, kernel_regression, sparse_coding, zeyde
-from .sparse_coding import MODELS, OFFICIAL
+from .sparse_coding import OFFICIAL
 
 #: Kind of file → what learns its parts, and what makes them of its tensors.
 _KINDS = {
@@ -56,7 +56,7 @@ def parts(method: str, scale: int | None, model: str | None = None, device="cpu"
     damaged or for another method or scale, DataError when Yang's can't be had.
     """
     if method == "sc" and model == OFFICIAL:
-        if scale not in MODELS[OFFICIAL]:
+        if scale != 3:
             raise CheckpointError(f"model {OFFICIAL} is for x3, not x{scale}")
         path = datasets.path("scsr-official") / "CVPR08_x3_Dictionary.mat"
         try:
