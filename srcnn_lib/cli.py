@@ -203,7 +203,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():  # a driver too old for the GPU is one line too
             warnings.simplefilter("ignore", FutureWarning)
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+            warnings.filterwarnings("ignore", module=r"PIL\.|torch\.autograd")
             warnings.showwarning = lambda text, *_, **__: _complain(args, text)
             status = args.run(args)
             sys.stdout.flush()
