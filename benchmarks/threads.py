@@ -8,6 +8,7 @@ with another program that keeps one core busy.  The ways take turns of half a se
 go to data/studies/threads.json.
 """
 
+import os
 import time
 
 import torch
@@ -56,10 +57,11 @@ def main() -> None:
     args = options(__doc__, threads=2, seconds=20.0, record=False)
     common, rows = {"model": "9-1-5", "seconds": args.seconds} | facts(), []
     for busy in (False, True):
+        load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
         with other_program(busy):
             ms = compare(args.seconds)
         for way, each in ms.items():
-            row = {"way": way, "busy": busy, "ms_a_step": round(each, 2)}
+            row = {"way": way, "busy": busy, "load": load, "ms_a_step": round(each, 2)}
             row["of_one_thread"] = round(each / ms["one thread"], 2)
             print(row, flush=True)
             rows.append(row | common)

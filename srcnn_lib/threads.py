@@ -13,7 +13,7 @@ import torch
 
 #: Steps of a trial with each number of threads, after one to warm up; the share of one
 #: thread's time that is a clear gain; time to the next trial, in times of the last.
-STEPS, CLEAR, REST = 5, 0.9, 20
+STEPS, CLEAR, REST = 5, 0.9, 50
 
 
 class Threads:
