@@ -320,41 +320,36 @@ class _Loop:
                 if done:
                     return
                 began = time.monotonic()
-                loss = self._step(batches, threads)
+                loss = threads(lambda: self._step(batches))
                 state.seconds += time.monotonic() - began
                 bar.update()
 
-    def _step(self, batches, threads: Threads) -> torch.Tensor:
+    def _step(self, batches) -> torch.Tensor:
         state, c = self.state, self.state.config
         inputs, labels, weights = batches.batch(
             state.step, c.batch, c.sampling, c.seed, self.part
         )
-
-        def gradients():
-            for optimiser in state.optimisers:
-                optimiser.zero_grad()
+        self.net.train()
+        for optimiser in state.optimisers:
+            optimiser.zero_grad()
+        try:
             loss = _loss(self.net(inputs, "valid"), labels, weights, c)
             loss.backward()
-            return loss.detach()
-
-        self.net.train()
-        try:
-            loss = threads(gradients)
         except (RuntimeError, MemoryError) as error:
             full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-            if full or "allocate memory" in str(error):
-                raise TrainingError(
-                    f"a mini-batch of {c.batch} sub-images of {c.size}×{c.size} pixels "
-                    "doesn't fit in memory; take a smaller batch"
-                ) from None
-            raise
+            if not full and "allocate memory" not in str(error):
+                raise
+            raise TrainingError(
+                f"a mini-batch of {c.batch} sub-images of {c.size}×{c.size} pixels "
+                "doesn't fit in memory; take a smaller batch"
+            ) from None
         for part in (*state.optimisers, *state.schedules):
             part.step()
         self._revive()
         if c.ema_decay:
             state.average.update_parameters(state.model)
         state.step += 1
-        return loss
+        return loss.detach()
 
     def _revive(self) -> None:
         """Early enough that new filters still have time to learn."""
