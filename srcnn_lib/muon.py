@@ -10,16 +10,12 @@ import torch
 
 
 def orthogonalise(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """U S Vᵀ ↦ about U Vᵀ: singular values between 0.7 and 1.2.
+    """U S Vᵀ, (rows, columns) ↦ about U Vᵀ: singular values between 0.7 and 1.2.
 
     Newton–Schulz: each iteration applies the odd polynomial 3.4445 s - 4.775 s³ +
-    2.0315 s⁵ to the singular values s, with matrix products only.  Values below some
-    thousandth of the norm are not lifted all the way: five iterations multiply them by
-    about 500.  A matrix of zeros stays one.
-
-    Parameters
-    ----------
-    matrix : (rows, columns).
+    2.0315 s⁵ to the singular values s, with matrix products only.  Five iterations
+    multiply small values by about 500, so those below a thousandth of the norm stay
+    smaller.  A matrix of zeros stays one.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.t()
     x = wide / (wide.norm() + 1e-12)

@@ -17,49 +17,34 @@ from .subimages import TrainingError
 class RunFiles:
     """NAME.state while a run trains, NAME.safetensors and NAME.json at its end.
 
-    Parameters
-    ----------
-    folder, name : where they lie, and such as ``9-1-5_x3``.
-    resume : go on from a state that is there.
-    overwrite : replace a state or weights that are there.
-
-    Raises
-    ------
-    TrainingError : for a folder that can't be written to, that another run uses, or
-        that has a state or weights which the choices above don't allow to touch.
+    TrainingError for a folder that can't be written to or that another run uses, for a
+    state unless `resume`, and for finished weights; `overwrite` replaces these two.
     """
 
     def __init__(self, folder: Path, name: str, resume: bool, overwrite: bool):
         self.weights = folder / f"{name}.safetensors"
         self.state, self.resume = folder / f"{name}.state", resume and not overwrite
+        self.left = folder / f".{name}.state.tmp"
         self.lock = FileLock(folder / f".{name}.lock")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
+            self.left.unlink(missing_ok=True)
         except Timeout:
             raise TrainingError(
                 f"{self.state}: another run is training here; give another --out"
             ) from None
         except OSError as error:
             raise TrainingError(f"{folder}: {error.strerror or error}") from None
-        with contextlib.suppress(OSError):
-            self.left = folder / f".{self.state.name}.tmp"
-            self.left.unlink(missing_ok=True)
-        if overwrite:
-            return
+        refused = None
         if self.state.exists():
             if not resume:
-                self.close()
-                raise TrainingError(
-                    f"{self.state}: a run was stopped here; --resume goes on, "
-                    "--overwrite begins again"
-                )
+                refused = f"{self.state}: a run was stopped here; --resume goes on"
         elif self.weights.exists():
+            refused = f"{self.weights}: a finished run's weights; give another --out"
+        if refused and not overwrite:
             self.close()
-            raise TrainingError(
-                f"{self.weights}: a finished run's weights; --overwrite replaces them, "
-                "or give another --out"
-            )
+            raise TrainingError(f"{refused}, --overwrite replaces them")
 
     def close(self) -> None:
         """Let other runs in."""
@@ -79,7 +64,7 @@ class RunFiles:
             raise OSError(f"{self.state}: can't be written ({error})") from None
 
     def read(self, recipe: dict) -> dict | None:
-        """The state to go on from, or None; `recipe`: what must be the same in it."""
+        """The state to go on from, or None; it must be of this `recipe`."""
         if not (self.resume and self.state.exists()):
             return None
         try:
@@ -108,10 +93,9 @@ class RunFiles:
 
 def circumstances() -> dict:
     """Version of PyTorch, commit of the code (None outside a checkout) and date."""
-    here = {"cwd": Path(__file__).parent, "capture_output": True, "text": True}
-    commit = None
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        command = ["git", "rev-parse", "--short", "HEAD"]
-        commit = subprocess.run(command, timeout=5, **here).stdout.strip() or None
-    today = datetime.date.today().isoformat()
-    return {"torch": torch.__version__, "commit": commit, "date": today}
+    facts = {"torch": torch.__version__, "commit": None}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", Path(__file__).parent, "rev-parse", "--short", "HEAD"]
+        found = subprocess.run(command, timeout=5, capture_output=True, text=True)
+        facts["commit"] = found.stdout.strip() or None
+    return facts | {"date": datetime.date.today().isoformat()}

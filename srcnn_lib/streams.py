@@ -47,10 +47,8 @@ def is_large(images: Mapping, planes: int = 1, augment: int = 0) -> bool:
 class Crops(torch.utils.data.Dataset):
     """An endless, shuffled sequence; crop n depends on `seed` and n alone.
 
-    Parameters
-    ----------
-    images : name → uint8 picture, read when it is asked for.
-    size, scale, colour : as of `SubImages`.
+    `images`, name → uint8 picture, are read when they are asked for; the rest is as of
+    `SubImages`.
     """
 
     def __init__(self, images, size: int, scale: int, seed: int, colour: str = "y"):
@@ -88,13 +86,9 @@ class Stream(Windows):
     number of workers and processes, each process reads only its share, and a run can
     go on at any step.
 
-    Parameters
-    ----------
-    crops, border, stride, device : as of `Crops` and `SubImages`.
-    count, steps : sub-images of a mini-batch, and number of mini-batches.
-    first : the step with which it begins.
-    part : the share of each mini-batch that this process takes.
-    skipped : name → reason; pictures that can't be used are added.
+    Mini-batches number `first` to `steps` have `count` sub-images, of which this
+    process takes `part`; pictures that can't be used are added to `skipped`, name →
+    reason.  `border`, `stride` and `device` are as of `SubImages`.
     """
 
     def __init__(

@@ -92,19 +92,15 @@ class SubImages(Windows):
 
     Parameters
     ----------
-    images : uint8 pictures of any size, grey or RGB; or pairs from `protocol.pair`.
-    scale : magnification, for `protocol.pair`.
-    size : width of a sub-image in pixels; smaller pictures are left out.
+    images : uint8 pictures, grey or RGB; or pairs from `protocol.pair`.
+    size : width of a sub-image in pixels; smaller pictures are left out, and it is a
+        TrainingError if none is large enough.
     border : pixels that the network loses on each side: the label is that much smaller.
     stride : of the paper's grid, in pixels.
     device : of the mini-batches.
     factor : 1 if the network reads the bicubic image; the scale if it reads the LR
         image, and then `size` and `border` must be multiples of it (ValueError).
-    colour : "y", "ycbcr" or "rgb", see `images.planes`.
-
-    Raises
-    ------
-    TrainingError : when no picture is large enough.
+    scale, colour : see `protocol.pair`.
     """
 
     def __init__(
@@ -139,9 +135,9 @@ class SubImages(Windows):
     def batch(self, step: int, count: int, sampling: str, seed: int, part=slice(None)):
         """Mini-batch number `step`, which depends on `seed` and `step` alone.
 
-        `sampling` is "random", "importance" or "grid"; `part` are those of the `count`
-        sub-images that this process takes.  Returns input and label as from `cut`, and
-        weights (B,), or None where all count alike.
+        `sampling` is random, importance or grid; this process takes `part` of the
+        `count` sub-images.  Returns input and label as from `cut`, and weights (B,), or
+        None where all count alike.
         """
         generator = torch.Generator().manual_seed(seed * 2**32 + step)
         if sampling == "importance":
@@ -244,19 +240,15 @@ def copies(images: Iterable, augment: int = 0, seed: int = 0) -> Iterator[np.nda
 
 
 def sharper(image: np.ndarray, amount: float) -> np.ndarray:
-    """Unsharp masking: add `amount` times what a Gaussian of σ = 1 pixel removes.
-
-    `image` and the result are uint8, (H, W) or (H, W, 3).
-    """
+    """Unsharp masking, uint8: add `amount` times what a Gaussian of σ = 1 removes."""
     blurred = gaussian_filter(image.astype(float), (1, 1, 0)[: image.ndim])
     return to_uint8(image + amount * (image - blurred))
 
 
 def warped(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Rotate, shear and stretch a picture at random; its mirror image fills the rest.
+    """Rotate, shear and stretch a uint8 picture at random; its mirror fills the rest.
 
-    `image` and the result are uint8, (H, W) or (H, W, 3); the result has `SIZES` times
-    the height and width.
+    The result has between 0.6 and 1.05 times the height, and the width.
     """
     height, width = image.shape[:2]
     across, down = generator.uniform(*SIZES, 2)
@@ -288,15 +280,10 @@ def usable(image: np.ndarray, size: int, scale: int) -> np.ndarray:
 
 
 def split(images: Mapping[str, np.ndarray]):
-    """Training and validation pictures; never a test set.
+    """Training pictures, validation pictures, and in words where the latter are from.
 
     BSDS500 `val` validates where it is present, except what is trained on; otherwise
-    every tenth training picture is held out, at most a hundred.
-
-    Returns
-    -------
-    training, validation : name → picture.
-    origin : where the validation pictures are from, in words.
+    every tenth training picture is held out, at most a hundred.  Never a test set.
     """
     if datasets.available("BSDS500-val"):
         found = datasets.load("BSDS500-val")
@@ -330,13 +317,10 @@ class Validation:
     Parameters
     ----------
     images : uint8 pictures; the middle `size` pixels of each are used.
-    scale : magnification, and the border left out.
+    scale : magnification, and the border left out; it is a TrainingError if no picture
+        is larger than two borders.
     factor : 1 if networks read the bicubic image; the scale if they read the LR image.
     colour : see `images.planes`; the error is that of all planes together.
-
-    Raises
-    ------
-    TrainingError : when no picture is larger than its two borders.
     """
 
     def __init__(self, images, scale, size=168, device="cpu", factor=1, colour="y"):

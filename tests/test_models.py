@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from srcnn_lib import results
 from srcnn_lib.models import SRCNN, Architecture, choose_device, initialise
@@ -25,6 +24,10 @@ def test_number_of_weights_equals_the_papers(name):
     model = SRCNN(*Architecture.parse(name))
     assert model.count_weights() == results.WEIGHTS[name]
     assert model.count_weights(biases=True) == results.WEIGHTS[name] + 64 + 32 + 1
+    fields = {"9-1-5": 13, "9-3-5": 15, "9-5-5": 17}
+    assert model.architecture.receptive_field == fields[name]
+    lost = fields[name] - 1
+    assert model(torch.zeros(1, 1, 33, 33), "valid").shape[-1] == 33 - lost
 
 
 @pytest.mark.parametrize("f", [(9, 1, 5), (9, 5, 5), (3, 3), (9, 1, 1, 5)])
@@ -44,12 +47,6 @@ def test_receptive_field_is_what_one_output_pixel_sees(f):
     assert (columns.min(), columns.max()) == (15 - reach, 15 + reach)
 
 
-def test_receptive_fields_of_the_paper():
-    names = results.WEIGHTS
-    fields = {name: Architecture.parse(name).receptive_field for name in names}
-    assert fields == {"9-1-5": 13, "9-3-5": 15, "9-5-5": 17}
-
-
 # Names ---------------------------------------------------------------------
 
 
@@ -67,6 +64,7 @@ def test_names_of_architectures_and_back(name, f, n):
     a = Architecture.parse(name)
     assert (a.f, a.n, a.channels) == (f, n, 1)
     assert a.name == name
+    assert Architecture.parse("9-1-5_64-32").name == "9-1-5"
     y = torch.rand(1, 1, 20, 24)
     model = SRCNN(*a)
     assert len(model.convs) == len(f)
@@ -74,20 +72,13 @@ def test_names_of_architectures_and_back(name, f, n):
     assert model.architecture == a
 
 
-def test_the_usual_numbers_of_filters_are_not_named():
-    assert Architecture.parse("9-1-5_64-32").name == "9-1-5"
-
-
 @pytest.mark.parametrize(
     "name, said",
     [
-        ("", "must look like 9-1-5"),
-        ("9", "must look like 9-1-5"),
         ("9-1-", "must look like 9-1-5"),
         ("9x1x5", "must look like 9-1-5"),
         ("9-1-5_64", "3 layers need 2 numbers of filters, not 1"),
         ("9-1-1-5", "4 layers need 3 numbers of filters, not 2"),
-        ("9-2-5", "odd"),
         ("9-0-5", "odd"),
         ("9-1-5_0-32", "begin at 1"),
     ],
@@ -144,18 +135,6 @@ def test_forward_pass_against_loops(padding, channels):
     assert np.allclose(out, maps, rtol=0, atol=1e-12)
 
 
-def test_same_padding_repeats_the_edge_before_every_layer():
-    model = random_network((9, 3, 5), (6, 4))
-    y = torch.rand(2, 1, 12, 14, dtype=torch.float64, generator=seeded(1))
-    conv1, conv2, conv3 = model.convs
-    maps = F.relu(conv1(F.pad(y, (4, 4, 4, 4), mode="replicate")))
-    maps = F.relu(conv2(F.pad(maps, (1, 1, 1, 1), mode="replicate")))
-    expected = conv3(F.pad(maps, (2, 2, 2, 2), mode="replicate"))
-    assert torch.equal(model(y), expected)
-    once = model(F.pad(y, (7, 7, 7, 7), mode="replicate"), "valid")
-    assert not torch.allclose(model(y), once)  # padding once is another network
-
-
 @pytest.mark.parametrize("name", [*results.WEIGHTS, "9-1-1-5_8-6-4"])
 def test_valid_and_same_agree_inside_the_border(name):
     model = random_network(*Architecture.parse(name))
@@ -166,10 +145,6 @@ def test_valid_and_same_agree_inside_the_border(name):
     assert valid.shape == (2, 1, 27 - 2 * border, 22 - 2 * border)
     inner = same[..., border:-border, border:-border]
     assert torch.allclose(inner, valid, rtol=0, atol=1e-12)
-
-
-def test_the_paper_trains_33_to_21():
-    assert SRCNN()(torch.zeros(1, 1, 33, 33), "valid").shape == (1, 1, 21, 21)
 
 
 # How it starts -------------------------------------------------------------
@@ -219,15 +194,6 @@ def test_identity_start_changes_nothing(name, channels):
     assert (first != 0).all()
 
 
-def test_identity_start_has_gradients_to_climb():
-    model = initialise(SRCNN(), "identity", seeded())
-    y = torch.rand(1, 1, 33, 33, generator=seeded(4))
-    label = torch.rand(1, 1, 21, 21, generator=seeded(5))
-    F.mse_loss(model(y, "valid"), label).backward()
-    assert model.convs[2].weight.grad.abs().max() > 0
-    assert model.convs[0].weight.grad.abs().max() > 0
-
-
 @pytest.mark.parametrize("how", ["paper", "default", "identity"])
 def test_starts_are_reproducible(how):
     def weights(seed):
@@ -243,15 +209,6 @@ def test_bad_starts():
         initialise(SRCNN(), "zero")
     with pytest.raises(ValueError, match="3 channels can't pass through 2"):
         initialise(SRCNN((3, 1, 3), (4, 2), 3), "identity")
-
-
-def test_one_layer_is_a_linear_filter():
-    model = initialise(SRCNN((5,), ()), "default", seeded())
-    y = torch.rand(1, 1, 9, 9, generator=seeded(6)) - 0.5
-    bias = model.convs[0].bias
-    assert torch.allclose(model(-y) - bias, bias - model(y), atol=1e-6)
-    identity = initialise(SRCNN((5,), ()), "identity", seeded())
-    assert torch.equal(identity(y), y)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
