@@ -32,11 +32,6 @@ def cubic(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
 
 
-def triangle(x: np.ndarray) -> np.ndarray:
-    """The kernel of linear interpolation, support [-1, 1]."""
-    return np.maximum(1 - np.abs(x), 0.0)
-
-
 def box(x: np.ndarray) -> np.ndarray:
     """The kernel of the nearest neighbour, support [-1/2, 1/2)."""
     return ((-0.5 <= x) & (x < 0.5)).astype(float)
@@ -50,7 +45,7 @@ def lanczos(x: np.ndarray, lobes: int) -> np.ndarray:
 KERNELS = {
     "nearest": Kernel(box, 1),
     "box": Kernel(box, 1),
-    "bilinear": Kernel(triangle, 2),
+    "bilinear": Kernel(lambda x: np.maximum(1 - np.abs(x), 0.0), 2),  # a triangle
     "bicubic": Kernel(cubic, 4),
     "lanczos2": Kernel(partial(lanczos, lobes=2), 4),
     "lanczos3": Kernel(partial(lanczos, lobes=3), 6),
@@ -61,25 +56,17 @@ def resize_matrix(
     n_in: int, n_out: int, scale: float | None = None, *,
     method: str = "bicubic", antialias: bool = True, border: str = "clamp",
 ) -> sparse.csr_array:  # fmt: skip
-    """The matrix that resizes one axis.
+    """The matrix (n_out, n_in), float64, that resizes one axis; its rows sum to one.
 
     Parameters
     ----------
     n_in, n_out : number of pixels before and after.
     scale : magnification; ``n_out / n_in`` where not given.  (MATLAB uses the factor as
         asked for, although ``n_out`` is rounded up.)
-    method : a name in `KERNELS`.
+    method : a name in `KERNELS`; ValueError for any other.
     antialias : widen the kernel by ``1 / scale`` when shrinking, but not ``"nearest"``.
     border : what lies beyond the edge: ``"clamp"`` repeats the edge pixel (MATLAB at
         the time of the paper), ``"mirror"`` reflects (today's).
-
-    Returns
-    -------
-    csr_array, shape (n_out, n_in), float64; every row sums to one.
-
-    Raises
-    ------
-    ValueError : for an unknown method or border, or an empty axis.
     """
     if method not in KERNELS:
         raise ValueError(f"method must be one of {', '.join(KERNELS)}, not {method!r}")
@@ -90,12 +77,11 @@ def resize_matrix(
     scale = n_out / n_in if scale is None else scale
     weight, width = KERNELS[method]
     stretch = scale if antialias and scale < 1 and method != "nearest" else 1.0
-    width = width / stretch
 
     # Pixel i has its centre at i + 1/2, in the output and in the input.
     centre = (np.arange(n_out) + 0.5) / scale - 0.5  # (n_out,)
-    first = np.floor(centre - width / 2)
-    taps = first[:, None] + np.arange(math.ceil(width) + 2)  # (n_out, taps)
+    first = np.floor(centre - width / stretch / 2)
+    taps = first[:, None] + np.arange(math.ceil(width / stretch) + 2)  # (n_out, taps)
     weights = weight(stretch * (centre[:, None] - taps))
     weights /= weights.sum(axis=1, keepdims=True)
 
@@ -116,7 +102,7 @@ def imresize(
     image, scale: float | None = None, *, shape: tuple[int, int] | None = None,
     method: str = "bicubic", antialias: bool = True, border: str = "clamp",
 ):  # fmt: skip
-    """Resize an image as MATLAB's ``imresize`` does.
+    """Resize an image as MATLAB's ``imresize`` does; the result has the image's type.
 
     It works first along the axis that shrinks most, or along the rows axis where both
     are equal.  The order matters only to integers: each of the two passes rounds them.
@@ -125,45 +111,34 @@ def imresize(
     ----------
     image : array (H, W) or (H, W, C), or torch tensor (..., H, W), on any device.
         Floats of any range stay unrounded; integers are rounded and clipped to their
-        type's range, as MATLAB does with uint8.
+        type's range, as MATLAB does with uint8.  These and float16 are worked on in
+        float64.
     scale : magnification; the output has ``ceil(scale * size)`` pixels.
     shape : (height, width) of the output, instead of `scale`.
-    method, antialias, border : see `resize_matrix`.
-
-    Returns
-    -------
-    The same type as `image`; float16 and integers are worked on in float64.
-
-    Raises
-    ------
-    ValueError : for a missing, double or impossible size, or a bad image.
+    method, antialias, border : see `resize_matrix`.  All bad values are ValueErrors.
     """
     is_tensor = type(image).__module__.split(".")[0] == "torch"
-    if not is_tensor:
-        image = np.asarray(image)
-        if image.ndim not in (2, 3):
-            raise ValueError(f"image must be (H, W) or (H, W, C), not {image.shape}")
-    rows, columns = (-2, -1) if is_tensor else (0, 1)
-    size = (image.shape[rows], image.shape[columns])
+    image = image if is_tensor else np.asarray(image)
+    if not is_tensor and image.ndim not in (2, 3):
+        raise ValueError(f"image must be (H, W) or (H, W, C), not {image.shape}")
+    axes, apply = ((-2, -1), _times_tensor) if is_tensor else ((0, 1), _times_array)
+    size = [image.shape[axis] for axis in axes]
     if (scale is None) == (shape is None):
         raise ValueError("give either scale or shape")
     if shape is None:
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"scale must be positive, not {scale}")
-        scales = (float(scale), float(scale))
+        scales = [float(scale)] * 2
         # 1e-9 keeps 3 * (1/3 of 99 pixels) from becoming 100 pixels.
-        shape = tuple(math.ceil(n * scale - 1e-9) for n in size)
+        shape = [math.ceil(n * scale - 1e-9) for n in size]
     else:
         if len(shape) != 2 or min(shape) < 1:
             raise ValueError(f"shape must be (height, width), not {shape}")
-        scales = (shape[0] / size[0], shape[1] / size[1])
-    passes = sorted(zip(scales, (rows, columns), size, shape), key=lambda p: p[0])
-    apply = _apply_to_tensor if is_tensor else _apply_to_array
-    for s, axis, n_in, n_out in passes:  # rows first where both are equal
-        matrix = resize_matrix(
-            n_in, n_out, s, method=method, antialias=antialias, border=border
-        )
-        image = apply(matrix, image, axis)
+        scales = [after / before for after, before in zip(shape, size)]
+    how = {"method": method, "antialias": antialias, "border": border}
+    # Sorting keeps the order, rows first, where both scales are equal.
+    for s, axis, *counts in sorted(zip(scales, axes, size, shape), key=lambda p: p[0]):
+        image = apply(resize_matrix(*counts, s, **how), image, axis)
     return image
 
 
@@ -172,7 +147,7 @@ def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
     return imresize(lr_y, scale)
 
 
-def _apply_to_array(matrix, image: np.ndarray, axis: int) -> np.ndarray:
+def _times_array(matrix, image: np.ndarray, axis: int) -> np.ndarray:
     """Multiply along one axis: (n_out, n_in) times the n_in pixels there."""
     dtype = image.dtype
     work = dtype if dtype in (np.float32, np.float64) else np.float64
@@ -186,7 +161,7 @@ def _apply_to_array(matrix, image: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(out.astype(dtype, copy=False))
 
 
-def _apply_to_tensor(matrix, image, axis: int):
+def _times_tensor(matrix, image, axis: int):
     import torch
 
     dtype = image.dtype
