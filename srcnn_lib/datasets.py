@@ -60,8 +60,7 @@ class Dataset(UserDict[str, np.ndarray]):
 
     def __post_init__(self) -> None:
         self.data = self.paths = dict(sorted(self.paths.items()))
-        if self.showcase not in self.paths:
-            self.showcase = next(iter(self.paths))
+        self.showcase = self.showcase if self.showcase in self else next(iter(self))
 
     def __getitem__(self, picture: str) -> np.ndarray:
         return images.read(self.paths[picture])
@@ -75,15 +74,16 @@ def load(name: str, *, fallback: str | None = None) -> Dataset:
     When it can't be had, the set `fallback`, such as "demo-test", is opened instead;
     without one that is a DataError.
     """
-    if fallback and name in registry():
-        try:
-            return load(name)
-        except DataError:
-            return replace(load(fallback), stands_for=name)
-    folder, entry = path(name), registry()[name]
-    at = {file: folder / file for file in entry["files"] if (folder / file).is_file()}
-    paths = {_short_name(f if "folder" in entry else p.name): p for f, p in at.items()}
-    return Dataset(name, paths, "folder" not in entry, entry.get("showcase"))
+    try:
+        folder, entry = path(name), registry()[name]
+    except DataError:
+        if fallback is None or name not in registry():
+            raise
+        return replace(load(fallback), stands_for=name)
+    is_demo = "folder" not in entry
+    here = [file for file in entry["files"] if (folder / file).is_file()]
+    paths = {_short_name(Path(f).name if is_demo else f): folder / f for f in here}
+    return Dataset(name, paths, is_demo, entry.get("showcase"))
 
 
 def _short_name(file: str) -> str:
@@ -205,10 +205,10 @@ def _download(name: str, progress: bool = True) -> Path:
                 for path in tqdm(done, name, len(files), disable=not progress):
                     os.chmod(path, 0o644)  # others may use this cache
             return folder
+        except (requests.ConnectionError, requests.Timeout):
+            faults.append(f"no answer from {address}")
         except (OSError, ValueError) as error:
-            is_dead = isinstance(error, requests.ConnectionError | requests.Timeout)
-            why = f"no answer from {address}" if is_dead else str(error)
-            faults.append(why.split("] ")[-1])  # without "[Errno 28]"
+            faults.append(str(error).split("] ")[-1])  # without "[Errno 28]"
     again = f"run `srcnn data fetch {name}` again, or set SRCNN_CACHE or SRCNN_DATA"
     raise DataError(f"{name} is not here: {'; '.join(faults)}; {again}")
 
@@ -222,9 +222,9 @@ def status(*, verify: bool = False) -> list[Status]:
     for name, entry in registry().items():
         folder, found, _ = _look(name, verify)
         where, files = str(folder) if found else "not here", entry["files"]
-        megabytes = sum(facts.get("size", 0) for facts in files.values()) / 1e6
-        more = round(megabytes, 1), entry["licence"], entry["purpose"]
-        rows.append(Status(name, where, len(found), len(files), *more))
+        megabytes = round(sum(k.get("size", 0) for k in files.values()) / 1e6, 1)
+        about = megabytes, entry["licence"], entry["purpose"]
+        rows.append(Status(name, where, len(found), len(files), *about))
     return rows
 
 

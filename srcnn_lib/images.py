@@ -27,11 +27,11 @@ class ImageError(ValueError):
 
 
 def read(path: str | Path) -> np.ndarray:
-    """Read a picture as it should be seen: EXIF rotation is applied.
+    """Read a picture as it should be seen, turned as its EXIF data say, or ImageError.
 
-    Returns an array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or
-    uint16 0…65535 for 16-bit grey and 16-bit TIFF.  Palettes become RGB or RGBA; Pillow
-    reads 16-bit colour PNG as 8 bits.  Raises `ImageError`.
+    An array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or uint16
+    0…65535 for 16-bit grey and 16-bit TIFF.  Palettes become RGB or RGBA; Pillow reads
+    16-bit colour PNG as 8 bits.
     """
     try:
         if os.path.isdir(path):
@@ -55,13 +55,13 @@ def read(path: str | Path) -> np.ndarray:
 
 def _to_array(image: Image.Image) -> np.ndarray:
     """Pixels of any of Pillow's modes as grey, RGB or RGBA."""
-    if image.mode[0] in "IF":  # 16-bit grey, or 32 bits a pixel
-        array = np.asarray(image)
-        if image.mode == "F" or array.min() < 0 or array.max() > 65535:
-            raise ImageError("32 bits a pixel; save it with 8 or 16 bits")
-        return array.astype(np.uint16)
-    kind = "L" if image.mode in ("1", "L") else "RGB"
-    return np.array(image.convert("RGBA" if image.has_transparency_data else kind))
+    if image.mode[0] not in "IF":
+        kind = "L" if image.mode in ("1", "L") else "RGB"
+        return np.array(image.convert("RGBA" if image.has_transparency_data else kind))
+    array = np.asarray(image)  # 16-bit grey, or 32 bits a pixel
+    if image.mode == "F" or array.min() < 0 or array.max() > 65535:
+        raise ImageError("32 bits a pixel; save it with 8 or 16 bits")
+    return array.astype(np.uint16)
 
 
 def _read_deep_tiff(opened: Image.Image) -> np.ndarray:
@@ -126,9 +126,8 @@ def check_target(path: str | Path, image: np.ndarray, scale: int = 1) -> None:
         f"{suffix} has 8 bits and no transparency; give .png or .tif": is_rich,
         "16-bit colour needs .tif": suffix == ".png" and is_deep and image.ndim > 2,
     }
-    for fault in faults:
-        if faults[fault]:
-            raise ImageError(f"{path}: {fault}")
+    for fault in filter(faults.get, faults):
+        raise ImageError(f"{path}: {fault}")
 
 
 def rgb_to_ycbcr(rgb_01: np.ndarray) -> np.ndarray:
@@ -182,9 +181,9 @@ def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def patches(image: np.ndarray, size: int, stride: int = 1) -> np.ndarray:
-    """All square windows of a picture (H, W), row by row, as a view.
+    """All square windows of a picture (H, W), as a view (rows, columns, size, size).
 
-    Its shape is (rows, columns, size, size); [i, j] begins at (i·stride, j·stride).
+    Window [i, j] begins at (i·stride, j·stride).
     """
     windows = np.lib.stride_tricks.sliding_window_view(image, (size, size))
     return windows[::stride, ::stride]

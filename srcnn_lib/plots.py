@@ -48,11 +48,10 @@ def to_png(figure: Figure) -> bytes:
     for image in figure.findobj(AxesImage):
         seen = Bbox.intersection(image.get_window_extent(), image.axes.bbox)
         if seen is not None and image.get_visible():
-            corners = [(seen.x0, seen.y1), (seen.x1, seen.y0)]
-            inches = np.array(corners) / figure.dpi - (whole.x0, whole.y1)
+            corners = np.array([(seen.x0, seen.y1), (seen.x1, seen.y0)])
+            inches = corners / figure.dpi - (whole.x0, whole.y1)
             found.append((inches @ to_share).round(4).ravel().tolist())
-    file = io.BytesIO()
-    about = {PICTURES: json.dumps(found)}
+    file, about = io.BytesIO(), {PICTURES: json.dumps(found)}
     figure.savefig(file, format="png", bbox_inches=whole, metadata=about)
     return file.getvalue()
 
@@ -60,11 +59,8 @@ def to_png(figure: Figure) -> bytes:
 class Table:
     """A table that notebooks show as Markdown and terminals as text.
 
-    Parameters
-    ----------
-    header : column titles.
-    rows : of cells; numbers should come formatted.  A column whose cells all begin with
-        a digit or sign is set to the right.
+    Numbers should come formatted.  A column whose cells all begin with a digit or sign
+    is set to the right.
     """
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence]):
@@ -76,13 +72,11 @@ class Table:
         ]
 
     def __repr__(self) -> str:
-        lines = [self.header, *self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        sides = [">" if right else "<" for right in self._right]
-        return "\n".join(
-            "  ".join(f"{c:{s}{w}}" for c, s, w in zip(line, sides, widths)).rstrip()
-            for line in lines
-        )
+        table = [self.header, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*table)]
+        how = [f"{'>' if r else '<'}{w}" for r, w in zip(self._right, widths)]
+        lines = ["  ".join(map(format, line, how)).rstrip() for line in table]
+        return "\n".join(lines)
 
     def _repr_markdown_(self) -> str:
         rule = ["--:" if right else ":--" for right in self._right]
@@ -96,11 +90,8 @@ def show_images(
 ) -> Figure:
     """Pictures side by side at the same integer zoom and contrast.
 
-    Parameters
-    ----------
-    images : caption, of one or more lines → (H, W) or (H, W, 3), in 0…`peak`.
-    zoom : figure pixels per picture pixel, by nearest neighbour.
-    columns : pictures in a row.
+    `images` is caption, of one or more lines → (H, W) or (H, W, 3), in 0…`peak`; `zoom`
+    is figure pixels per picture pixel, by nearest neighbour.
     """
     cells = [np.repeat(np.repeat(x, zoom, 0), zoom, 1) for x in images.values()]
     gap, columns = 8, min(columns, len(cells))
@@ -138,17 +129,14 @@ def plot_steps(
 ) -> Figure:  # fmt: skip
     """A waterfall: what each change of one choice adds or takes, in dB.
 
-    Parameters
-    ----------
-    labels, values_db : of the states, from the first to the last, and their PSNR.
-    target_db, target_label : a dashed line, such as the paper's number.
+    The states stand from the first to the last, with their PSNR; a dashed line shows
+    the target, such as the paper's number.
     """
     figure, axes = plt.subplots(figsize=(7.2, 0.42 * len(labels) + 0.9))
     low = min(values_db) - 0.6
     before = [low, *values_db[:-1]]
     for y, (start, value) in enumerate(zip(before, values_db)):
-        step = value - start
-        text = f"{value:.2f} dB"
+        step, text = value - start, f"{value:.2f} dB"
         if y:  # never −0.00
             text += f" ({round(step, 2) + 0.0:+.2f})".replace("-", "−")
         if 0 < y < len(labels) - 1:
@@ -157,8 +145,8 @@ def plot_steps(
             axes.plot([value, value], [y - 0.3, y + 0.3], color=colour)
         else:
             axes.barh(y, value - low, left=low, color=GREY, height=0.6)
-        right = max(start, value)
-        axes.annotate(text, (right, y), xytext=(4, 0), va="center", **_NEAR)
+        end = max(start, value), y
+        axes.annotate(text, end, xytext=(4, 0), va="center", **_NEAR)
     if target_db is not None:
         axes.axvline(target_db, color="black", linestyle="--", linewidth=1)
         axes.annotate(target_label, (target_db, -0.6), xytext=(3, 0), **_NEAR)
@@ -179,21 +167,15 @@ def plot_training(
     histories: Mapping[str, Sequence[Mapping]], *, against: str = "sub_images",
     levels_db: Mapping[str, float] | None = None, axes: Axes | None = None,
 ) -> Figure:  # fmt: skip
-    """Validation PSNR during training.
+    """Validation PSNR during training, into `axes` or a new figure.
 
-    Parameters
-    ----------
-    histories : label → rows of `training.Run.history`.
-    against : ``"sub_images"``, ``"step"`` or ``"seconds"``.
-    levels_db : label → a horizontal line.
-    axes : to draw into; None: a new figure.
+    `histories` is label → rows of `training.Run.history`; `against` is "sub_images",
+    "step" or "seconds"; `levels_db` is label → a horizontal line.
     """
     titles = {"sub_images": "sub-images seen", "seconds": "seconds of training"}
-    if axes is None:
-        axes = plt.figure().add_subplot()
+    axes = axes or plt.figure().add_subplot()
     for label, history in histories.items():
-        x = [row[against] for row in history]
-        y = [row["psnr_db"] for row in history]
+        x, y = ([row[key] for row in history] for key in (against, "psnr_db"))
         axes.plot(x, y, marker="o", markersize=3, label=label)
     for label, level in (levels_db or {}).items():
         colour = COLOURS.get(label.split()[0].lower(), "black")

@@ -109,19 +109,20 @@ def imresize(
 
     Parameters
     ----------
-    image : array (H, W) or (H, W, C), or torch tensor (..., H, W), on any device.
-        Floats of any range stay unrounded; integers are rounded and clipped to their
-        type's range, as MATLAB does with uint8.  These and float16 are worked on in
-        float64.
+    image : array (H, W) or (H, W, C), or torch tensor (..., H, W), on any device and
+        without gradient.  Floats of any range stay unrounded; integers are rounded and
+        clipped to their type's range, as MATLAB does with uint8.  These and float16
+        are worked on in float64.
     scale : magnification; the output has ``ceil(scale * size)`` pixels.
     shape : (height, width) of the output, instead of `scale`.
     method, antialias, border : see `resize_matrix`.  All bad values are ValueErrors.
     """
-    is_tensor = type(image).__module__.split(".")[0] == "torch"
-    image = image if is_tensor else np.asarray(image)
-    if not is_tensor and image.ndim not in (2, 3):
+    axes, device = (0, 1), None
+    if type(image).__module__ == "torch":
+        axes, device, image = (-2, -1), image.device, image.cpu().numpy()
+    image = np.asarray(image)
+    if device is None and image.ndim not in (2, 3):
         raise ValueError(f"image must be (H, W) or (H, W, C), not {image.shape}")
-    axes, apply = ((-2, -1), _times_tensor) if is_tensor else ((0, 1), _times_array)
     size = [image.shape[axis] for axis in axes]
     if (scale is None) == (shape is None):
         raise ValueError("give either scale or shape")
@@ -138,8 +139,12 @@ def imresize(
     how = {"method": method, "antialias": antialias, "border": border}
     # Sorting keeps the order, rows first, where both scales are equal.
     for s, axis, *counts in sorted(zip(scales, axes, size, shape), key=lambda p: p[0]):
-        image = apply(resize_matrix(*counts, s, **how), image, axis)
-    return image
+        image = _times(resize_matrix(*counts, s, **how), image, axis)
+    if device is None:
+        return image
+    import torch
+
+    return torch.from_numpy(image).to(device)
 
 
 def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
@@ -147,7 +152,7 @@ def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
     return imresize(lr_y, scale)
 
 
-def _times_array(matrix, image: np.ndarray, axis: int) -> np.ndarray:
+def _times(matrix, image: np.ndarray, axis: int) -> np.ndarray:
     """Multiply along one axis: (n_out, n_in) times the n_in pixels there."""
     dtype = image.dtype
     work = dtype if dtype in (np.float32, np.float64) else np.float64
@@ -159,17 +164,3 @@ def _times_array(matrix, image: np.ndarray, axis: int) -> np.ndarray:
         limits = np.iinfo(dtype)
         out = np.floor(out + 0.5).clip(limits.min, limits.max)
     return np.ascontiguousarray(out.astype(dtype, copy=False))
-
-
-def _times_tensor(matrix, image, axis: int):
-    import torch
-
-    dtype = image.dtype
-    work = dtype if dtype in (torch.float32, torch.float64) else torch.float64
-    dense = torch.from_numpy(matrix.toarray()).to(image.device, work)
-    image = image.to(work)
-    out = dense @ image if axis == -2 else image @ dense.T  # (..., H, W)
-    if not dtype.is_floating_point:
-        limits = torch.iinfo(dtype)
-        out = torch.floor(out + 0.5).clamp(limits.min, limits.max)
-    return out.to(dtype)

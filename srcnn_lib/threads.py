@@ -38,13 +38,11 @@ class Threads:
 
     def _begin_trial(self) -> None:
         self.plan = [] if self.fixed else [self.all, 1] * (STEPS + 1)
-        self.seconds = {1: [], self.all: []}
-        self.next = None
+        self.seconds, self.next = {1: [], self.all: []}, None
 
     def _note(self, count: int, seconds: float) -> None:
         self.seconds[count] = [*self.seconds[count], seconds][-STEPS:]
-        hopeless = seconds > STEPS * fmean(self.seconds[1])
-        if self.plan and not hopeless:
+        if self.plan and seconds <= STEPS * fmean(self.seconds[1]):  # else hopeless
             return
         one, all_ = map(fmean, self.seconds.values())
         if self.next is None:  # the trial has ended

@@ -2,6 +2,9 @@
 
 In a running notebook ipywidgets computes at each move of a slider.  In the built book
 the same cell gives a figure with pictures, and ``_static/widgets.js`` moves them.
+
+All pictures are (H, W) or (H, W, 3), uint8 or float in 0…1.  `caption` stands below
+them, and `alt` is for readers who can't see them.
 """
 
 import base64
@@ -80,11 +83,10 @@ def overlay(
 
     Parameters
     ----------
-    pictures : name → (H, W) or (H, W, 3), of one shape; float in 0…1 or uint8.
+    pictures : name → picture, all of one shape.
     window : top, left, size in pixels of the square to show; None: the whole.  The
         page holds what is shown, so give small windows.
     zoom : screen pixels per picture pixel, at most, by nearest neighbour.
-    caption, alt : below the pictures, and for those who can't see them.
     """
     arrays = {str(k): np.asarray(_to_image(v)) for k, v in pictures.items()}
     names, shapes = list(arrays), {array.shape for array in arrays.values()}
@@ -93,7 +95,8 @@ def overlay(
     rows, columns = shapes.pop()[:2]
     top, left, size = window or (0, 0, 0)
     height, width = size or rows, size or columns
-    if not (0 <= top <= rows - height and 0 <= left <= columns - width):
+    place = {"row": (0, rows - height), "column": (0, columns - width)}
+    if not (0 <= top <= place["row"][1] and 0 <= left <= place["column"][1]):
         raise ValueError(f"window {window} is not inside of {rows}×{columns} pixels")
 
     def seen(name, row=top, column=left):
@@ -105,22 +108,18 @@ def overlay(
         display(Image.fromarray(np.hstack(both).repeat(zoom, 0).repeat(zoom, 1)))
         print(caption)
 
-    def control():
-        place = {"row": (0, rows - height), "column": (0, columns - width)}
-        ipywidgets.interact(show, left=names, right=names, divider=(0, 100), **place)
-
+    ways = {"left": names, "right": names, "divider": (0, 100)} | place
     cells = "\n".join(
         f'<div class="picture"><img alt="{html.escape(f"{name}: {alt}")}" '
         f'src="{_address(Image.fromarray(seen(name)))}">'
         f'<span class="name" aria-hidden="true">{html.escape(name)}</span></div>'
         for name in names
     )
-    page = (
-        f'<figure class="srcnn-compare" style="width: {zoom * width}px">\n'
-        f'<div class="pair">\n{cells}\n</div>\n'
-        f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n"
-    )
-    return Moving(f"<{' | '.join(names)}: {width}×{height} pixels>", page, control)
+    page = f"""<figure class="srcnn-compare" style="width: {zoom * width}px">
+<div class="pair">\n{cells}\n</div>
+<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n"""
+    text = f"<{' | '.join(names)}: {width}×{height} pixels>"
+    return Moving(text, page, lambda: ipywidgets.interact(show, **ways))
 
 
 def frames(
@@ -139,19 +138,16 @@ def frames(
 
     Parameters
     ----------
-    pictures : label → (H, W) or (H, W, 3), float in 0…1 or uint8, or a Figure, all of
-        one size.  Or a function that gives such a picture for a value, or the picture
-        and what to say of it.
+    pictures : label → picture or Figure, all of one size.  Or a function that gives
+        this for a value, or a tuple of it and what to say of it.
     at : the values whose pictures the page holds, for a function.
-    caption, alt : below the pictures, and for those who can't see them.
     name, start : what the slider changes, and the frame to begin with.
     """
 
     def look(value):
         found = pictures(value) if callable(pictures) else pictures[value]
-        if isinstance(found, tuple):
-            return f"{value}, {found[1]}", _to_image(found[0])
-        return str(value), _to_image(found)
+        found, *said = found if isinstance(found, tuple) else (found,)
+        return ", ".join([str(value), *said]), _to_image(found)
 
     def draw(**value):
         label, image = look(*value.values())
@@ -164,15 +160,13 @@ def frames(
         raise ValueError(f"frames needs pictures of one size, not {sizes}")
     held = [[label, _address(image)] for label, image in held]
     first = range(len(held))[start]
-    data = json.dumps({"name": name, "first": first, "frames": held})
-    data = data.replace("<", r"\u003c")  # no </script>
-    page = (
-        f'<figure class="srcnn-frames">\n<img src="{held[first][1]}" '
-        f'alt="{html.escape(alt)}" width="{sizes[0][0]}">\n'
-        f"<p>{html.escape(f'{name}: {held[first][0]}')}</p>\n"
-        f"<figcaption>{html.escape(caption)}</figcaption>\n"
-        f'<script type="application/json">{data}</script>\n</figure>\n'
-    )
+    data = {"name": name, "first": first, "frames": held}
+    data = json.dumps(data).replace("<", r"\u003c")  # no </script>
+    page = f"""<figure class="srcnn-frames">
+<img src="{held[first][1]}" alt="{html.escape(alt)}" width="{sizes[0][0]}">
+<p>{html.escape(f"{name}: {held[first][0]}")}</p>
+<figcaption>{html.escape(caption)}</figcaption>
+<script type="application/json">{data}</script>\n</figure>\n"""
     text = f"<{len(held)} frames, {held[0][0]} … {held[-1][0]}>"
     return Moving(text, page, lambda: print(caption), draw)
 
@@ -204,8 +198,9 @@ def choose_picture() -> ChosenPicture:
     display(button := ipywidgets.FileUpload(accept=accept, description="Choose"))
 
     def uploads() -> dict[str, bytes]:
-        if isinstance(button.value, dict):  # ipywidgets 7
-            return {name: file["content"] for name, file in button.value.items()}
-        return {file["name"]: bytes(file["content"]) for file in button.value}
+        found = button.value
+        if isinstance(found, dict):  # ipywidgets 7
+            found = [file | {"name": name} for name, file in found.items()]
+        return {file["name"]: bytes(file["content"]) for file in found}
 
     return ChosenPicture(uploads)
