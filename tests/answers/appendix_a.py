@@ -15,43 +15,29 @@ def by_scale(average):
     return entries
 
 
-def mean(column, digits):
-    return round(sum(column) / len(column), digits)
+right = by_scale(lambda v, digits: round(sum(v) / len(v), digits))
 
 
-def rounded_first(column, digits):
-    return round(statistics.mean(round(value, digits) for value in column), digits)
+def averages(rounded, gaps):
+    """Averages rounded or not, and the differences made by `gaps`."""
 
+    def entries(values, printed, digits):
+        means = np.mean(values, axis=0)
+        return means.round(digits if rounded else 9), gaps(means, printed, digits)
 
-def cut_off(column, digits):
-    return math.floor(statistics.mean(column) * 10**digits) / 10**digits
-
-
-def median(column, digits):
-    return round(statistics.median(column), digits)
-
-
-def unrounded(values, printed, digits):
-    means = np.mean(values, axis=0)
-    return means, means - printed
-
-
-def unrounded_difference(values, printed, digits):
-    means = np.mean(values, axis=0)
-    return means.round(digits), means - printed
-
-
-def paper_minus_ours(values, printed, digits):
-    ours = np.mean(values, axis=0).round(digits)
-    return ours, (printed - ours).round(digits)
+    return entries
 
 
 ANSWERS = {
-    "A.1": (by_scale(mean), {
-        "rounded-first": by_scale(rounded_first), "cut-off": by_scale(cut_off),
-        "unrounded-difference": unrounded_difference, "unrounded": unrounded,
-        "sign": paper_minus_ours,
-        "two-digits": lambda v, p, digits: by_scale(mean)(v, p, 2),
-        "median": by_scale(median),
+    "A.1": (right, {
+        "rounded-first": by_scale(
+            lambda v, d: round(statistics.mean(round(each, d) for each in v), d)),
+        "cut-off": by_scale(
+            lambda v, d: math.floor(statistics.mean(v) * 10**d) / 10**d),
+        "unrounded-difference": averages(True, lambda ours, p, d: ours - p),
+        "unrounded": averages(False, lambda ours, p, d: ours - p),
+        "sign": averages(True, lambda ours, p, d: (p - ours.round(d)).round(d)),
+        "two-digits": lambda v, p, digits: right(v, p, 2),
+        "median": by_scale(lambda v, digits: round(statistics.median(v), digits)),
     }),
 }  # fmt: skip

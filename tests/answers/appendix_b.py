@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 
 def shrink(y_01, scale, widened=True):
@@ -28,26 +29,10 @@ def shrink(y_01, scale, widened=True):
     return rows(rows(y_01).T).T
 
 
-def shrink_narrow(y_01, scale):
-    return shrink(y_01, scale, widened=False)
-
-
-def shrink_torch(y_01, scale):
+def shrink_torch(y_01, scale, mode="bicubic", **options):
     size = [n // scale for n in y_01.shape]
-    t = torch.tensor(y_01).reshape(1, 1, *y_01.shape)
-    return torch.nn.functional.interpolate(t, size=size, mode="bicubic")[0, 0]
-
-
-def shrink_pooled(y_01, scale):
-    t = torch.tensor(y_01).reshape(1, 1, *y_01.shape)
-    return torch.nn.functional.avg_pool2d(t, scale)[0, 0]
-
-
-def shrink_torch_antialiased(y_01, scale):
-    size = [n // scale for n in y_01.shape]
-    resize = torch.nn.functional.interpolate
-    t = torch.tensor(y_01)[None, None]
-    return resize(t, size=size, mode="bicubic", antialias=True)[0, 0]
+    y = torch.tensor(y_01)[None, None]
+    return F.interpolate(y, size=size, mode=mode, **options)[0, 0]
 
 
 def luma(rgb):
@@ -75,22 +60,11 @@ def clamp(y, half):
     return out
 
 
-def zero_frame(y, half):
-    out = np.zeros((y.shape[0] + 2 * half, y.shape[1] + 2 * half))
-    out[half:-half, half:-half] = y
-    return out
-
-
 def cut(hr, *f):
     for width in f:
         for _ in range(width // 2):
             hr = hr[1:-1, 1:-1]
     return hr
-
-
-def top_left(hr, f1, f2, f3):
-    lost = f1 + f2 + f3 - 3
-    return hr[: hr.shape[0] - lost, : hr.shape[1] - lost]
 
 
 def centres(n_in, scale):
@@ -99,18 +73,16 @@ def centres(n_in, scale):
 
 
 def best(valid, test):
-    chosen = 0
-    for i in range(len(valid)):
-        if valid[i] > valid[chosen]:
-            chosen = i
+    chosen = max(range(len(valid)), key=lambda i: valid[i])
     return test[chosen]
 
 
 ANSWERS = {
     "B.1": (shrink, {
-        "antialias": shrink_narrow, "torch": shrink_torch,
-        "every-nth": lambda y, s: y[::s, ::s], "mean": shrink_pooled,
-        "border": shrink_torch_antialiased,
+        "antialias": lambda y, s: shrink(y, s, widened=False), "torch": shrink_torch,
+        "every-nth": lambda y, s: y[::s, ::s],
+        "mean": lambda y, s: shrink_torch(y, s, mode="area"),
+        "border": lambda y, s: shrink_torch(y, s, antialias=True),
     }),
     "B.2": (luma, {
         "red": lambda rgb: rgb @ [64.738 / 256, 129.057 / 256, 25.064 / 256] + 16,
@@ -131,13 +103,13 @@ ANSWERS = {
         "peak-235": lambda h, s, c: psnr(luma(h), luma(s), c, peak=235),
     }),
     "B.5": (clamp, {
-        "black": zero_frame, "mirror": lambda y, n: np.pad(y, n, "reflect"),
+        "black": np.pad, "mirror": lambda y, n: np.pad(y, n, "reflect"),
         "mirror-edge": lambda y, n: np.pad(y, n, "symmetric"),
         "wrap": lambda y, n: np.pad(y, n, "wrap"),
         "twice": lambda y, n: clamp(y, 2 * n + 1),
     }),
     "B.6": (cut, {
-        "top-left": top_left,
+        "top-left": lambda h, a, b, c: h[: 3 - a - b - c, : 3 - a - b - c],
         "all-before": lambda h, a, b, c: h[a + b + c - 3:, a + b + c - 3:],
         "twice": lambda h, a, b, c: cut(cut(h, a, b, c), a, b, c),
         "first-layer": lambda h, a, b, c: cut(h, a),

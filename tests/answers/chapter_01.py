@@ -32,27 +32,15 @@ def mixed(rgb_255, of_red=65.738):
     return of_red * red + 129.057 * green + 25.064 * blue
 
 
-def jpeg_luma(rgb_255):
-    return 0.299 * rgb_255[..., 0] + 0.587 * rgb_255[..., 1] + 0.114 * rgb_255[..., 2]
+def weighed(*weights):
+    return lambda rgb_255: sum(weights[k] * rgb_255[..., k] for k in range(3))
 
 
-def tv_luma(rgb_255, weights=(0.2126, 0.7152, 0.0722)):
-    return sum(weights[k] * rgb_255[..., k] for k in range(3))
-
-
-def unseen_twice(first, second, P):
-    detail = second - P @ second
-    return P @ first @ P.T + detail - detail @ P.T
-
-
-def middle(img, scale):
-    up, left = ((n % scale) // 2 for n in img.shape[:2])
-    return modcrop(img[up:, left:], scale)
+jpeg_luma = weighed(0.299, 0.587, 0.114)
 
 
 def other_hr(first, second, P):
-    difference = first - second
-    return second + P @ difference @ P.T
+    return second + P @ (first - second) @ P.T
 
 
 def modcrop(img, scale, count=math.floor):
@@ -60,15 +48,9 @@ def modcrop(img, scale, count=math.floor):
     return img[:height, :width]
 
 
-def from_the_start(img, scale):
-    height, width = modcrop(img, scale).shape[:2]
-    return img[-height:, -width:]
-
-
 def filled_up(img, scale):
-    rows, columns = (np.arange(math.ceil(n / scale) * scale) for n in img.shape[:2])
-    return img[np.minimum(rows, len(img) - 1)][
-        :, np.minimum(columns, img.shape[1] - 1)]  # fmt: skip
+    after = [(0, -n % scale) for n in img.shape[:2]] + [(0, 0)]
+    return np.pad(img, after[: img.ndim], mode="edge")
 
 
 ANSWERS = {
@@ -91,8 +73,8 @@ ANSWERS = {
         "variance": by_mean(lambda error: error.var()),
     }),
     "1.2": (luma, {
-        "full-range": jpeg_luma, "hdtv": tv_luma,
-        "rgb2gray": lambda rgb: tv_luma(rgb, (0.2125, 0.7154, 0.0721)),
+        "full-range": jpeg_luma, "hdtv": weighed(0.2126, 0.7152, 0.0722),
+        "rgb2gray": weighed(0.2125, 0.7154, 0.0721),
         "white-271": lambda rgb: jpeg_luma(rgb) + 16,
         "offset": lambda rgb: luma(rgb) - 16, "bgr": lambda bgr: luma(bgr[..., ::-1]),
         "undivided": lambda rgb: luma(255 * rgb),
@@ -109,7 +91,8 @@ ANSWERS = {
         "kept-twice": lambda first, second, P: second + P @ first @ P.T,
         "counted-twice": lambda f, s, P: f + (s - P @ s @ P.T),
         "one-side": lambda f, s, P: s + P @ (f - s),
-        "detail-alone": lambda f, s, P: s - P @ s @ P.T, "part": unseen_twice,
+        "detail-alone": lambda f, s, P: s - P @ s @ P.T,
+        "part": lambda f, s, P: P @ f @ P.T + (s - P @ s) - (s - P @ s) @ P.T,
         "no-detail": lambda first, second, P: P @ (first @ P.T),
     }),
     "1.4": (6.02, {
@@ -117,11 +100,12 @@ ANSWERS = {
         "same": 0.0, "result-nearly": 6.065, "result-other": 8.0, "result-text": "6.02",
     }),
     "1.5": (modcrop, {
-        "top-left": from_the_start,
+        "top-left": lambda img, s: img[len(img) % s :, img.shape[1] % s :],
         "rows-only": lambda img, s: img[: len(img) // s * s],
         "columns-only": lambda img, s: img[:, : img.shape[1] // s * s],
         "small": lambda i, s: i[: len(i) // s, : i.shape[1] // s],
-        "every-nth": lambda img, s: img[::s, ::s], "middle": middle,
+        "every-nth": lambda img, s: img[::s, ::s],
+        "middle": lambda i, s: modcrop(i[len(i) % s // 2:, i.shape[1] % s // 2:], s),
         "nearest": lambda img, s: modcrop(img, s, round),
         "whole-scale": lambda img, s: img[:-s, :-s], "filled": filled_up,
         "emptied": lambda i, s: i[: -(len(i) % s), : -(i.shape[1] % s)],

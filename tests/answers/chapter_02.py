@@ -12,15 +12,10 @@ def k(x, a=-0.5):
     return (a + 2) * x**3 - (a + 3) * x**2 + 1
 
 
-def mirrored(j, n):
+def mirrored(j, n, at=1):
+    """`at`: twice the distance from the first pixel's centre to the mirror."""
     while not 0 <= j < n:
-        j = -1 - j if j < 0 else 2 * n - 1 - j
-    return j
-
-
-def mirrored_at_the_centre(j, n):
-    while not 0 <= j < n:
-        j = -j if j < 0 else 2 * n - 2 - j
+        j = -at - j if j < 0 else 2 * n - 2 + at - j
     return j
 
 
@@ -49,8 +44,7 @@ def overwritten(n_in, n_out):
     weights /= weights.sum(axis=1, keepdims=True)
     out = np.zeros((n_out, n_in))
     for i in range(n_out):
-        columns = [mirrored(int(j), n_in) for j in taps[i]]
-        out[i, columns] = weights[i]
+        out[i, [mirrored(int(j), n_in) for j in taps[i]]] = weights[i]
     return out
 
 
@@ -58,29 +52,22 @@ def four_taps(n_in, n_out):
     """Weights of the wider kernel, for the usual four pixels."""
     R = np.zeros((n_out, n_in))
     for i in range(n_out):
-        u = (i + 0.5) * n_in / n_out - 0.5
+        u = centre(i, n_in / n_out)
         for j in range(math.floor(u) - 1, math.floor(u) + 3):
             R[i, mirrored(j, n_in)] += k(min(1, n_out / n_in) * (u - j))
     return R / R.sum(axis=1, keepdims=True)
 
 
-def only_shrinks(n_in, n_out):
-    assert n_out < n_in
-    return loops(n_in, n_out)
+def rows_by_loops(R, img):
+    out = np.zeros((len(R), img.shape[1]), np.uint8)
+    for i, j in np.ndindex(out.shape):
+        value = sum(R[i, p] * int(img[p, j]) for p in range(len(img)))
+        out[i, j] = min(max(math.floor(value + 0.5), 0), 255)
+    return out
 
 
 def matlab_loops(img, R, C):
-    out = np.zeros((len(R), len(C)), np.uint8)
-    tall = np.zeros((len(R), img.shape[1]))
-    for i in range(len(R)):
-        for j in range(img.shape[1]):
-            value = sum(R[i, p] * int(img[p, j]) for p in range(len(img)))
-            tall[i, j] = min(max(math.floor(value + 0.5), 0), 255)
-    for i in range(len(R)):
-        for j in range(len(C)):
-            value = sum(C[j, q] * tall[i, q] for q in range(img.shape[1]))
-            out[i, j] = min(max(math.floor(value + 0.5), 0), 255)
-    return out
+    return rows_by_loops(C, rows_by_loops(R, img).T).T
 
 
 def half_up(x):
@@ -120,13 +107,13 @@ ANSWERS = {
         "sum": lambda n, m: loops(n, m, normal=False),
         "nearly": lambda n, m: loops(n, m, normal=False) * m / n,
         "clamp": lambda n, m: loops(n, m, where=lambda j, n: min(max(j, 0), n - 1)),
-        "reflect": lambda n, m: loops(n, m, where=mirrored_at_the_centre),
+        "reflect": lambda n, m: loops(n, m, where=lambda j, n: mirrored(j, n, 0)),
         "wrap": lambda n, m: loops(n, m, where=lambda j, n: j % n),
         "drop": lambda n, m: loops(n, m, where=lambda j, n: j if 0 <= j < n else None),
         "overwritten": overwritten,
         "a-0.75": lambda n, m: loops(n, m, kernel=lambda x: k(x, -0.75)),
         "enlarging-narrower": lambda n, m: loops(n, m, stretch=m / n),
-        "enlarging-raised": only_shrinks,
+        "enlarging-raised": lambda n, m: loops(n, m) if m < n else 1 / 0,
     }),
     "2.3": (matlab_loops, {
         "once": lambda img, R, C: uint8(R @ img @ C.T),

@@ -3,9 +3,7 @@ import torch
 
 
 def neighbours(x, lr, hr, count, flip=(1, 1), key=abs):
-    found = []
-    for k in range(len(lr)):
-        found.append((key(float(lr[k] @ x)), k))
+    found = [(key(float(lr[k] @ x)), k) for k in range(len(lr))]
     found.sort(reverse=True)
     features, patches = [], []
     for _, k in found[:count]:
@@ -21,18 +19,8 @@ def by_sign(x, lr, hr, count):
     return lr[at], hr[at]
 
 
-def least(x, lr, hr, count):
-    return neighbours(x, lr, hr, count, key=lambda product: -abs(product))
-
-
-def upside_down(x, lr, hr, count):
-    features, patches = neighbours(x, lr, hr, count)
-    return features[::-1], patches[::-1]
-
-
-def magnitudes(x, lr, hr, count):
-    features, patches = neighbours(x, lr, hr, count)
-    return abs(features), abs(patches)
+def neighbours_then(change):
+    return lambda *given: tuple(map(change, neighbours(*given)))
 
 
 def by_product(x, lr, hr, count):
@@ -51,10 +39,6 @@ def projection(N, H, ridge):
 def projection_of_many(N, H, ridge):
     """The chapter's, of k×k."""
     return N.T @ np.linalg.inv(N @ N.T + ridge * np.eye(len(N))) @ H
-
-
-def ridge_everywhere(N, H, ridge):
-    return np.linalg.inv(N.T @ N + ridge) @ N.T @ H
 
 
 def anchored(x, anchors, P):
@@ -83,14 +67,6 @@ def alike(anchor, window):
     return abs(anchor @ window)
 
 
-def same_anchor(x, anchors, P):
-    return x @ P[abs(anchors @ x.T).sum(axis=1).argmax()]
-
-
-def mean_anchor(x, anchors, P):
-    return sum(x @ matrix for matrix in P) / len(P)
-
-
 def kernel(x, X, Y, sigma, ridge, over=None, power=2, high=1.0, last=True):
     over = over or 2 * sigma**2
 
@@ -103,26 +79,21 @@ def kernel(x, X, Y, sigma, ridge, over=None, power=2, high=1.0, last=True):
     coefficients = np.linalg.inv(K) @ Y
     if not last:
         return coefficients
-    return np.array(
-        [sum(bump(a, X[k]) * coefficients[k] for k in range(len(X))) for a in x]
-    )
+    return np.array([sum(bump(a, b) * c for b, c in zip(X, coefficients)) for a in x])
 
 
-def weighed(x, X, Y, sigma, ridge):
-    K = torch.cdist(torch.from_numpy(x), torch.from_numpy(X)).square()
-    return torch.exp(-K / (2 * sigma**2)) @ torch.from_numpy(Y)
+def bumps(a, b, sigma):
+    distance = torch.cdist(torch.from_numpy(a), torch.from_numpy(b))
+    return torch.exp(-distance.square() / (2 * sigma**2)).numpy()
 
 
 def ridged(x, X, Y, sigma, ridge):
-    X, x = torch.from_numpy(X), torch.from_numpy(x)
-    K = torch.exp(-torch.cdist(X, X).square() / (2 * sigma**2))
-    coefficients = torch.linalg.solve(K + ridge, torch.from_numpy(Y))
-    return torch.exp(-torch.cdist(x, X).square() / (2 * sigma**2)) @ coefficients
+    return bumps(x, X, sigma) @ np.linalg.solve(bumps(X, X, sigma) + ridge, Y)
 
 
 def nadaraya(x, X, Y, sigma, ridge):
-    K = torch.cdist(torch.from_numpy(x), torch.from_numpy(X)).square()
-    return torch.softmax(-K / (2 * sigma**2), dim=1) @ torch.from_numpy(Y)
+    K = bumps(x, X, sigma)
+    return K / K.sum(axis=1, keepdims=True) @ Y
 
 
 ANSWERS = {
@@ -136,13 +107,15 @@ ANSWERS = {
         "neither": lambda *a: neighbours(*a, flip=(0, 0)),
         "features-only": lambda *a: neighbours(*a, flip=(1, 0)),
         "patches-only": lambda *a: neighbours(*a, flip=(0, 1)), "signed": by_sign,
-        "least": least, "absolute": magnitudes, "weighed": by_product,
-        "result-count": lambda *a: neighbours(*a)[0], "reversed": upside_down,
+        "least": lambda *a: neighbours(*a, key=lambda product: -abs(product)),
+        "absolute": neighbours_then(np.abs), "weighed": by_product,
+        "reversed": neighbours_then(np.flipud),
+        "result-count": lambda *a: neighbours(*a)[0],
     }),
     "4.3": (projection, {
         "large-system": projection_of_many,
         "no-ridge": lambda N, H, ridge: np.linalg.pinv(N) @ H,
-        "everywhere": ridge_everywhere,
+        "everywhere": lambda N, H, r: np.linalg.inv(N.T @ N + r) @ N.T @ H,
         "minus": lambda N, H, ridge: projection(N, H, -ridge),
         "count": lambda N, H, r: projection(N, H, r * N.shape[0]),
         "squared": lambda N, H, ridge: projection(N, H, ridge * ridge),
@@ -154,9 +127,10 @@ ANSWERS = {
         "turned": anchored_by(alike, lambda x, a, P: x @ P if a @ x > 0 else -x @ P),
         "signed/2": anchored_by(lambda a, x: -((a - x) ** 2).sum()),
         "unit": anchored_by(alike, lambda x, a, P: x @ P / np.linalg.norm(x)),
-        "one-for-all": same_anchor,
+        "one-for-all": lambda x, a, P: x @ P[abs(a @ x.T).sum(axis=1).argmax()],
         "of-anchor": anchored_by(alike, lambda x, a, P: a @ P),
-        "least": anchored_by(lambda a, x: -abs(a @ x)), "mean": mean_anchor,
+        "least": anchored_by(lambda a, x: -abs(a @ x)),
+        "mean": lambda x, anchors, P: sum(x @ matrix for matrix in P) / len(P),
     }),
     "4.5": (kernel, {
         "no-ridge": lambda x, X, Y, s, r: kernel(x, X, Y, s, 0.0), "everywhere": ridged,
@@ -167,6 +141,6 @@ ANSWERS = {
         "halved-width": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, s * s),
         "sigma": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, 2 * s),
         "distance": lambda x, X, Y, s, r: kernel(x, X, Y, s, r, power=1),
-        "weighed": weighed, "mean": nadaraya,
+        "weighed": lambda x, X, Y, s, r: bumps(x, X, s) @ Y, "mean": nadaraya,
     }),
 }  # fmt: skip

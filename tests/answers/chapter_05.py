@@ -28,21 +28,15 @@ def cost_with_biases(f, n, channels, height, width):
     return weights + n[0] + n[1] + channels, work
 
 
-def cost_at_full_size(f, n, channels, height, width):
-    weights = cost(f, n, channels, height, width)[0]
-    return weights, weights * height * width
-
-
 def conv_same(maps, weight, bias):
     half = weight.shape[-1] // 2
     wide = F.pad(torch.from_numpy(maps)[None], (half,) * 4, mode="replicate")
     return F.conv2d(wide, torch.from_numpy(weight), torch.from_numpy(bias))[0]
 
 
-def conv_zeros(maps, weight, bias):
-    half = weight.shape[-1] // 2
+def conv_torch(maps, weight, bias, padding="valid"):
     arrays = (torch.from_numpy(a) for a in (maps[None], weight, bias))
-    return F.conv2d(*arrays, padding=half)[0].numpy()
+    return F.conv2d(*arrays, padding=padding)[0].numpy()
 
 
 def conv_loops(maps, weight, bias, mode="edge"):
@@ -50,22 +44,14 @@ def conv_loops(maps, weight, bias, mode="edge"):
     p = f // 2
     wide = np.pad(maps, [(0, 0), (p, p), (p, p)], mode=mode)
     out = np.zeros((n, *maps.shape[1:]))
-    for k in range(n):
-        for i in range(out.shape[1]):
-            for j in range(out.shape[2]):
-                out[k, i, j] = np.sum(wide[:, i : i + f, j : j + f] * weight[k])
-                out[k, i, j] += bias[k]
+    for k, i, j in np.ndindex(out.shape):
+        out[k, i, j] = np.sum(wide[:, i : i + f, j : j + f] * weight[k]) + bias[k]
     return out
 
 
 def conv_first_map(maps, weight, bias):
     out = np.array([conv_loops(maps[:1], w[None, :1], np.zeros(1))[0] for w in weight])
     return out + bias[:, None, None]
-
-
-def conv_valid(maps, weight, bias):
-    arrays = (torch.from_numpy(a) for a in (maps[None], weight, bias))
-    return F.conv2d(*arrays)[0]
 
 
 def collapse(first, second):
@@ -79,29 +65,12 @@ def collapse(first, second):
     return answer[0, 0].flip(0, 1)
 
 
-def collapse_loops(first, second, maps=None):
-    n, f1, _ = first.shape
-    f2 = second.shape[-1]
-    out = np.zeros((f1 + f2 - 1,) * 2)
-    for k in range(maps or n):
-        for i in range(f1):
-            for j in range(f1):
-                for p in range(f2):
-                    for q in range(f2):
-                        out[i + p, j + q] += first[k, i, j] * second[k, p, q]
-    return out
-
-
-def collapse_one_flipped(first, second):
+def collapse_loops(first, second):
     f1, f2 = first.shape[-1], second.shape[-1]
     out = np.zeros((f1 + f2 - 1,) * 2)
-    for k in range(len(first)):
-        for i in range(f1):
-            for j in range(f1):
-                for p in range(f2):
-                    for q in range(f2):
-                        value = first[k, i, j] * second[k, p, q]
-                        out[i + f2 - 1 - p, j + f2 - 1 - q] += value
+    for k, i, j in np.ndindex(first.shape):
+        for p, q in np.ndindex(f2, f2):
+            out[i + p, j + q] += first[k, i, j] * second[k, p, q]
     return out
 
 
@@ -109,18 +78,9 @@ def load(stored):
     c, ff, n = stored.shape
     f = int(np.sqrt(ff))
     out = np.zeros((n, c, f, f))
-    for k in range(n):
-        for m in range(c):
-            out[k, m] = stored[m, :, k].reshape(f, f, order="F")
+    for k, m in np.ndindex(n, c):
+        out[k, m] = stored[m, :, k].reshape(f, f, order="F")
     return out
-
-
-def load_rows(stored):
-    c, ff, n = stored.shape
-    f = int(np.sqrt(ff))
-    return np.array(
-        [[stored[m, :, k].reshape(f, f) for m in range(c)] for k in range(n)]
-    )
 
 
 def load_reshape(stored):
@@ -137,7 +97,7 @@ ANSWERS = {
     }),
     "5.2": (cost, {
         "exchanged": lambda *a: cost(*a)[::-1], "biases": cost_with_biases,
-        "padded": cost_at_full_size,
+        "padded": lambda *a: (cost(*a)[0], cost(*a)[0] * a[3] * a[4]),
         "squares": cost_of(lambda before, after, f: before * after * f),
         "one-map": cost_of(lambda before, after, f: after * f * f),
         "input-size": cost_of(late=True),
@@ -146,18 +106,19 @@ ANSWERS = {
         "no-bias": lambda m, w, b: conv_loops(m, w, 0 * b),
         "flipped": lambda m, w, b: conv_loops(m, np.flip(w, (2, 3)), b),
         "transposed": lambda m, w, b: conv_loops(m, w.transpose(0, 1, 3, 2), b),
-        "zeros": conv_zeros, "mirror": lambda m, w, b: conv_loops(m, w, b, "reflect"),
-        "first-map": conv_first_map, "valid": conv_valid,
+        "zeros": lambda m, w, b: conv_torch(m, w, b, "same"), "valid": conv_torch,
+        "mirror": lambda m, w, b: conv_loops(m, w, b, "reflect"),
+        "first-map": conv_first_map,
     }),
     "5.4": (collapse, {
         "flipped": lambda a, b: collapse(a, b).flip(0, 1),
-        "one-flipped": collapse_one_flipped,
-        "first-map": lambda a, b: collapse_loops(a, b, maps=1),
+        "one-flipped": lambda a, b: collapse_loops(a, np.flip(b, (1, 2))),
+        "first-map": lambda a, b: collapse_loops(a[:1], b[:1]),
         "mean": lambda a, b: collapse_loops(a, b) / a.shape[0],
         "mixed": lambda a, b: collapse_loops(a.sum(0)[None], b.sum(0)[None]),
     }),
     "5.5": (load, {
-        "transposed": load_rows, "reshaped": load_reshape,
+        "transposed": lambda s: load(s).swapaxes(2, 3), "reshaped": load_reshape,
         "flipped": lambda s: load(s)[..., ::-1, ::-1],
         "exchanged": lambda s: load(s).transpose(1, 0, 2, 3),
     }),

@@ -11,11 +11,6 @@ def pooled(psnr_db, pixels):
     return 10 * math.log10(255**2 / (total / sum(pixels)))
 
 
-def mean_of_errors(psnr_db, pixels):
-    errors = [255**2 / 10 ** (db / 10) for db in psnr_db]
-    return 10 * math.log10(255**2 / statistics.mean(errors))
-
-
 def mean_of_roots(psnr_db, pixels):
     roots = 255 / 10 ** (psnr_db / 20)
     return 20 * np.log10(255 / np.average(roots, weights=pixels))
@@ -50,10 +45,8 @@ def front(seconds, psnr_db):
 
 
 def out_when_beaten_in_one(seconds, psnr_db):
-    keep = []
-    for s, db in zip(seconds, psnr_db):
-        keep.append(not any(seconds < s) and not any(psnr_db > db))
-    return keep
+    both = zip(seconds, psnr_db)
+    return [not any(seconds < s) and not any(psnr_db > db) for s, db in both]
 
 
 def against_the_next(seconds, psnr_db):
@@ -65,12 +58,7 @@ def against_the_next(seconds, psnr_db):
 
 
 def against_slower(seconds, psnr_db):
-    return np.array(
-        [
-            not any(t > s and q > p for t, q in zip(seconds, psnr_db))
-            for s, p in zip(seconds, psnr_db)
-        ]
-    )
+    return front(-np.array(seconds), psnr_db)
 
 
 def two_ends(seconds, psnr_db):
@@ -82,7 +70,8 @@ def two_ends(seconds, psnr_db):
 ANSWERS = {
     "7.2": (pooled, {
         "mean": lambda db, pixels: statistics.mean(db),
-        "weighed": lambda db, n: np.average(db, weights=n), "unweighed": mean_of_errors,
+        "weighed": lambda db, n: np.average(db, weights=n),
+        "unweighed": lambda db, pixels: pooled(db, np.ones(len(db))),
         "peak": without_peak, "roots": mean_of_roots,
     }),
     "7.3": (gain, {

@@ -3,23 +3,7 @@ from scipy.optimize import linear_sum_assignment
 
 
 def loudness(w, C):
-    answer = []
-    for each in w:
-        v = each.flatten()
-        answer.append(np.sqrt(v @ C @ v))
-    return np.array(answer)
-
-
-def variance(w, C):
-    return np.array([v.flatten() @ C @ v.flatten() for v in w])
-
-
-def by_pixels(w, C):
-    return np.array([np.sqrt((v.flatten() ** 2 * np.diag(C)).sum()) for v in w])
-
-
-def times_covariance(w, C):
-    return np.linalg.norm(w.reshape(len(w), -1) @ C, axis=1)
+    return np.array([np.sqrt(v.flatten() @ C @ v.flatten()) for v in w])
 
 
 def share(w, templates):
@@ -28,18 +12,15 @@ def share(w, templates):
         for b in basis:
             t = t - (t @ b) * b
         basis.append(t / np.sqrt(t @ t))
-    shares = []
-    for v in w.reshape(len(w), -1):
-        shares.append(sum((v @ b) ** 2 for b in basis) / (v @ v))
-    return shares
+    flat = w.reshape(len(w), -1)
+    return [sum((v @ b) ** 2 for b in basis) / (v @ v) for v in flat]
 
 
 def cosines(a, b):
     out = np.zeros((len(a), len(b)))
-    for i in range(len(a)):
-        for j in range(len(b)):
-            lengths = np.linalg.norm(a[i]) * np.linalg.norm(b[j])
-            out[i, j] = (a[i] * b[j]).sum() / lengths
+    for i, j in np.ndindex(out.shape):
+        lengths = np.linalg.norm(a[i]) * np.linalg.norm(b[j])
+        out[i, j] = (a[i] * b[j]).sum() / lengths
     return out
 
 
@@ -87,9 +68,10 @@ def path(window, w1, b1, w2, b2, gate=lambda answer, bias: answer + bias > 0):
 
 ANSWERS = {
     "8.1": (loudness, {
-        "squared": variance,
+        "squared": lambda w, C: loudness(w, C) ** 2,
         "weights-only": lambda w, C: np.sqrt((w**2).sum(axis=(1, 2))),
-        "own-variance": by_pixels, "whole-c": times_covariance,
+        "own-variance": lambda w, C: loudness(w, np.diag(np.diag(C))),
+        "whole-c": lambda w, C: np.linalg.norm(w.reshape(len(w), -1) @ C, axis=1),
         "unit": lambda w, C: loudness(w, C) / np.sqrt((w**2).sum((1, 2))),
     }),
     "8.2": (share, {

@@ -11,16 +11,13 @@ def step_with(finish, sign=-1, scaled=True, by_contrast=True, by_step=True):
     def ista_step(codes, heard, gram, step, penalty, contrast):
         n, h, w = codes.shape
         new = np.zeros((n, h, w))
-        for i in range(h):
-            for j in range(w):
-                theta = penalty * (contrast[i, j] if by_contrast else 1)
-                theta = theta * step if scaled else theta
-                for m in range(n):
-                    mixed = sum(gram[m, k] * codes[k, i, j] for k in range(n))
-                    gradient = mixed - heard[m, i, j]
-                    length = step if by_step else 1
-                    z = codes[m, i, j] + sign * length * gradient
-                    new[m, i, j] = finish(z, theta)
+        for m, i, j in np.ndindex(n, h, w):
+            theta = penalty * (contrast[i, j] if by_contrast else 1)
+            theta = theta * step if scaled else theta
+            mixed = sum(gram[m, k] * codes[k, i, j] for k in range(n))
+            length = step if by_step else 1
+            z = codes[m, i, j] + sign * length * (mixed - heard[m, i, j])
+            new[m, i, j] = finish(z, theta)
         return new
 
     return ista_step
@@ -32,10 +29,8 @@ def soft(z, theta):
 
 def turned(dictionary, f):
     weights = np.zeros((1, len(dictionary), f, f))
-    for n, atom in enumerate(dictionary):
-        for i in range(f):
-            for j in range(f):
-                weights[0, n, f - 1 - i, f - 1 - j] = atom[f * i + j] / (f * f)
+    for n, i, j in np.ndindex(len(dictionary), f, f):
+        weights[0, n, f - 1 - i, f - 1 - j] = dictionary[n][f * i + j] / (f * f)
     return weights
 
 

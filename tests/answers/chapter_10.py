@@ -13,9 +13,7 @@ def paired(a, b, less=1, root=True, divide=True):
 
 def unpaired(a, b):
     n = len(a)
-    variances = [
-        sum((v - sum(x) / n) ** 2 for v in x) / (n - 1) for x in (list(a), list(b))
-    ]
+    variances = (sum((v - sum(x) / n) ** 2 for v in x) / (n - 1) for x in (a, b))
     return sum(b) / n - sum(a) / n, math.sqrt(sum(variances) / n)
 
 

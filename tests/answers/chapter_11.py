@@ -2,10 +2,7 @@ import math
 
 
 def margin(filters, scale):
-    reach = 0
-    for width in filters:
-        reach += width // 2
-    small = 2
+    reach, small = halves(filters), 2
     while reach > 0:
         reach -= scale
         small += 1

@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -9,11 +10,9 @@ def gathered(place):
         batch, _, height, width = large.shape
         h, w = height // r, width // r
         maps = torch.zeros(batch, r * r, h, w, dtype=large.dtype)
-        for k in range(r * r):
-            for row in range(h):
-                for column in range(w):
-                    i, j = place(k, row, column, r, h, w)
-                    maps[:, k, row, column] = large[:, 0, i, j]
+        for k, row, column in np.ndindex(r * r, h, w):
+            i, j = place(k, row, column, r, h, w)
+            maps[:, k, row, column] = large[:, 0, i, j]
         return maps
 
     return maps_of
@@ -41,20 +40,13 @@ def stamps(turn=lambda stamp: stamp, zeros=-1, after=0):
         h, w = features.shape
         f = stamp.shape[0]
         gap = r + 1 + zeros
-        spread = torch.zeros(
-            (h - 1) * gap + 1 + after * (r - 1),
-            (w - 1) * gap + 1 + after * (r - 1),
-            dtype=features.dtype,
-        )
-        for i in range(h):
-            for j in range(w):
-                spread[gap * i, gap * j] = features[i, j]
-        out = torch.zeros(spread.shape[0] + f - 1, spread.shape[1] + f - 1)
-        out = out.to(features.dtype)
-        for i in range(f):
-            for j in range(f):
-                part = out[i : i + spread.shape[0], j : j + spread.shape[1]]
-                part += turn(stamp)[i, j] * spread
+        height, width = ((n - 1) * gap + 1 + after * (r - 1) for n in (h, w))
+        spread = torch.zeros(height, width, dtype=features.dtype)
+        spread[: gap * h : gap, : gap * w : gap] = features
+        out = torch.zeros(height + f - 1, width + f - 1, dtype=features.dtype)
+        for i, j in np.ndindex(f, f):
+            part = out[i : i + height, j : j + width]
+            part += turn(stamp)[i, j] * spread
         return out
 
     return deconvolve
