@@ -25,16 +25,13 @@ def network(f=(9, 1, 5), n=(64, 32), channels=1):
 
 
 def gaussian(sigma, f=9):
-    at = np.arange(f) - f // 2
-    return np.exp(-(at[None] ** 2 + at[:, None] ** 2) / (2 * sigma**2))
+    return np.exp(-((np.indices((f, f)) - f // 2) ** 2).sum(0) / (2 * sigma**2))
 
 
 def test_pure_templates_are_named():
-    g, at = gaussian(1.3), np.arange(9) - 4
-    x, y = at[None] / 1.3, at[:, None] / 1.3
-    corner = np.roll(g, (2, -1), (0, 1))
-    slanted, laplacian = 0.6 * x * g + 0.8 * y * g, (x**2 + y**2 - 2) * g
-    chequered = np.indices((9, 9)).sum(0) % 2 - 0.5
+    g, (y, x) = gaussian(1.3), (np.indices((9, 9)) - 4) / 1.3
+    corner, chequered = np.roll(g, (2, -1), (0, 1)), np.indices((9, 9)).sum(0) % 2 - 0.5
+    slanted, laplacian = (0.6 * x + 0.8 * y) * g, (x**2 + y**2 - 2) * g
     bank = np.stack([g, -3 * corner, slanted, laplacian, x * y * g, chequered])
     kind, share = filters.kinds(bank)
     assert kind.tolist() == [0, 0, 1, 2, 2, filters.KINDS.index("texture")]
@@ -58,9 +55,8 @@ def test_matching_tells_signs_apart_and_undoes_a_shift(rng):
     bank = rng.normal(size=(12, 9, 9))
     assert filters.best_matching(bank[:1], -bank[:1])[2][0] == pytest.approx(-1)
     assert filters.best_matching(bank, bank[5:8])[0].tolist() == [5, 6, 7]
-    blob = gaussian(0.6)[None]
-    moved = np.roll(blob, (2, 1), (1, 2))
-    near, far = (filters.similarity(blob, moved, reach)[0, 0] for reach in (1, 2))
+    both = gaussian(0.6)[None], np.roll(gaussian(0.6), (2, 1), (0, 1))[None]
+    near, far = (filters.similarity(*both, reach)[0, 0] for reach in (1, 2))
     assert near < 0.6 and far == pytest.approx(1, abs=1e-6)
 
 
@@ -124,20 +120,17 @@ def test_spectra_and_maps_are_stretched_each_for_itself(rng):
         assert part.min() == 0 and part.max() == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda: drawings.show_filters(nn.Conv2d(1, 4, 9)), "Conv2d"),
-        (lambda: drawings.show_filters(network(), layer=2), "64×32 filters"),
-        (lambda: drawings.show_filters(np.zeros((9, 9))), "must be"),
-        (lambda: drawings.show_filters(network(), groups={"none": []}), "no filter"),
-        (lambda: drawings.show_spectra(network(channels=3)), "one channel"),
-        (lambda: filters.first_layer(network(channels=3)), "3 channels"),
-        (lambda: filters.silence(network(), [64]), "0 to 63"),
-        (lambda: filters.contributions(network(), np.zeros((13, 12))), "13×13"),
-        (lambda: filters.similarity(np.ones((2, 9, 9)), np.ones((2, 5, 5))), "9 and 5"),
-    ],
-)
+@pytest.mark.parametrize("message, call", {
+    "Conv2d": lambda: drawings.show_filters(nn.Conv2d(1, 4, 9)),
+    "64×32 filters": lambda: drawings.show_filters(network(), layer=2),
+    "must be": lambda: drawings.show_filters(np.zeros((9, 9))),
+    "no filter": lambda: drawings.show_filters(network(), groups={"none": []}),
+    "one channel": lambda: drawings.show_spectra(network(channels=3)),
+    "3 channels": lambda: filters.first_layer(network(channels=3)),
+    "0 to 63": lambda: filters.silence(network(), [64]),
+    "13×13": lambda: filters.contributions(network(), np.zeros((13, 12))),
+    "9 and 5": lambda: filters.similarity(np.ones((2, 9, 9)), np.ones((2, 5, 5))),
+}.items())  # fmt: skip
 def test_what_cannot_be_measured_or_drawn_is_said(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -3,6 +3,7 @@
 Chapter 9 asserts that its codes are those of other solvers.
 """
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,8 @@ from srcnn_lib.chapters import unrolled
 from srcnn_lib.chapters.unrolled import FREEDOMS, UnrolledMethod, UnrolledSC
 from srcnn_lib.methods import sparse_coding
 from srcnn_lib.methods.sparse_codes import ista
-from srcnn_lib.methods.sparse_coding import Dictionaries, SparseCoding
+from srcnn_lib.methods.sparse_coding import FEATURES, Dictionaries, SparseCoding
+from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN
 from srcnn_lib.resize import bicubic, imresize
 
@@ -23,9 +25,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_pair(scale, atoms=40):
-    generator = torch.Generator().manual_seed(1)
-    lr, hr = (F.normalize(torch.randn(atoms, size, generator=generator))
-              for size in (sparse_coding.FEATURES, (3 * scale) ** 2))  # fmt: skip
+    seeded, sizes = torch.Generator().manual_seed(1), (FEATURES, (3 * scale) ** 2)
+    lr, hr = (F.normalize(torch.randn(atoms, n, generator=seeded)) for n in sizes)
     return Dictionaries(lr, hr - hr.mean(1, keepdim=True), 0.05)
 
 
@@ -81,10 +82,8 @@ def test_small_pictures_are_bicubic_and_unfit_requests_refused(photograph, learn
 
 
 def test_brightness_passes_contrast_scales_and_all_directions_change_nothing():
-    generator = torch.Generator().manual_seed(0)
-    seen = torch.rand(1, 1, 24, 24, generator=generator, dtype=torch.float64)
-    pair = random_pair(3, atoms=100)
-    model = UnrolledSC(pair, 3, dtype=torch.float64)
+    seen = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0)).double()
+    model = UnrolledSC(random_pair(3, atoms=100), 3, dtype=torch.float64)
     assert (model.contrast(seen) > 1.5).all()
     before = model(seen)
     assert torch.allclose(model(seen + 0.2), before + 0.2, atol=1e-12)
@@ -120,20 +119,16 @@ def test_what_is_let_go_learns_and_nothing_else(learnt, school, free, two_sided)
     """LISTA from the dictionary: what few steps lack, learning makes up."""
     y, hr_y = (torch.from_numpy(a)[None, None] for a in school[1][0])
     model = UnrolledSC(learnt, 2, two_sided=two_sided).let_go(*free)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
+    before, steps = copy.deepcopy(model), 60 if len(free) > 1 else 5
     windows = unrolled.training_windows(school[0], 3)
-
-    @torch.no_grad()
-    def error():
-        return F.mse_loss(model.enhance(y), hr_y).item()
-
-    first, steps = error(), 60 if len(free) > 1 else 5
     losses = unrolled.fine_tune(model, windows, steps, learning_rate=3e-3)
     names = {name for freedom in free for name in FREEDOMS[freedom]}
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, before[name]) == (name not in names), name
+    for name, value in before.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]) == (name not in names), name
     assert len(losses) == steps and np.isfinite(losses).all()
-    assert steps == 5 or error() < 0.9 * first
+    with torch.no_grad():
+        first, last = (F.mse_loss(m.enhance(y), hr_y) for m in (before, model))
+    assert steps == 5 or last < 0.9 * first
 
 
 def test_srcnn_begins_as_sparse_coding(learnt, school):
@@ -141,9 +136,8 @@ def test_srcnn_begins_as_sparse_coding(learnt, school):
     model = unrolled.start_srcnn(learnt, school[1])
     assert model.architecture.name == "9-1-5"
     errors, inner = [], np.s_[9:-9, 9:-9]
-    model.requires_grad_(False)
     for y, hr_y in school[1]:
-        sr_y = model(torch.from_numpy(y)[None, None])[0, 0].numpy()
+        sr_y = SRCNNMethod(model, "cpu").enhance(y)
         errors.append([np.square(a - hr_y)[inner].mean() for a in (sr_y, y)])
     ours, theirs = np.mean(errors, axis=0)
     assert ours < theirs
