@@ -20,15 +20,13 @@ def fails(words, call, path, *args):
 
 
 def test_luma_of_known_colours():
-    rgb = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 0, 255]]])
-    rgb = rgb.astype(np.uint8)
+    rgb = np.uint8([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 0, 255]]])
     assert images.luma(rgb).tolist() == [[16, 235, 81, 41]]
     assert images.luma(rgb, "gray").tolist() == [[0, 255, 76, 29]]
     assert np.array_equal(images.luma(rgb[..., 0]), rgb[..., 0])
-    with pytest.raises(ValueError, match="y or gray"):
-        images.luma(rgb, "v")
-    with pytest.raises(ValueError, match="uint8"):
-        images.luma(rgb / 255)
+    for given, said in (((rgb, "v"), "y or gray"), ((rgb / 255,), "uint8")):
+        with pytest.raises(ValueError, match=said):
+            images.luma(*given)
     rgb_01 = noise(5, 6, 3) / 255
     assert np.allclose(images.ycbcr_to_rgb(images.rgb_to_ycbcr(rgb_01)), rgb_01)
 
@@ -45,13 +43,12 @@ def test_modcrop_and_patches():
 @pytest.mark.parametrize("channels", [(), (3,), (4,)])
 def test_lossless_round_trip(tmp_path, channels, kind):
     image = noise(7, 9, *channels, kind=kind)
-    kinds = {".tif": True, ".png": kind == np.uint8 or not channels}
-    kinds[".bmp"] = kind == np.uint8 and channels != (4,)
-    for path in [tmp_path / f"a{suffix}" for suffix in kinds if kinds[suffix]]:
+    suffixes = [".tif"] + [".png"] * (kind == np.uint8 or not channels)
+    suffixes += [".bmp"] * (kind == np.uint8 and channels != (4,))
+    for path in (tmp_path / f"a{suffix}" for suffix in suffixes):
         images.write(path, image)
         assert images.read(path).dtype == image.dtype
         assert np.array_equal(images.read(path), image)
-    assert len(list(tmp_path.iterdir())) == sum(kinds.values())
 
 
 def test_palettes_bilevel_transparency_and_exif(tmp_path):
@@ -117,11 +114,10 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "d.png").mkdir()
     fails("folder", images.read, tmp_path / "d.png")
     deep = noise(99, 99, 3, kind=np.uint16)
-    for path, image in {"a.png": noise(99, 99), "a.tif": deep}.items():
-        images.write(tmp_path / path, image)
-        content = (tmp_path / path).read_bytes()
-        (tmp_path / path).write_bytes(content[: len(content) // 2])
-        fails("damaged", images.read, tmp_path / path)
+    for name, image in {"a.png": noise(99, 99), "a.tif": deep}.items():
+        images.write(path := tmp_path / name, image)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        fails("damaged", images.read, path)
     imwrite(tmp_path / "k.tif", noise(9, 9, 4, kind=np.uint16), photometric="separated")
     fails("not one grey, RGB or RGBA", images.read, tmp_path / "k.tif")
     imwrite(tmp_path / "f.tif", np.zeros((9, 9), np.float32))
@@ -132,18 +128,15 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
 
 
 def test_targets_that_cannot_be_written(tmp_path):
-    image, rgba = np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)
-    long = np.zeros((1, 65_501), np.uint8)
+    shapes = (4, 4), (4, 4, 4), (1, 65_501)
+    image, rgba, long = (np.zeros(shape, np.uint8) for shape in shapes)
     (tmp_path / "d.png").mkdir()
     for name, picture, said in [
-        ("a.xyz", image, "format"),
-        ("d.png", image, "folder"),
-        ("no/a.png", image, "no folder"),
-        ("a.jpg", rgba, "transparency"),
+        ("a.xyz", image, "format"), ("d.png", image, "folder"),
+        ("no/a.png", image, "no folder"), ("a.jpg", rgba, "transparency"),
         ("a.jpg", image.astype(np.uint16), "8 bits"),
-        ("a.png", rgba.astype(np.uint16), ".tif"),
-        ("a.jpg", long, r"65,500 .*\.png"),
-    ]:
+        ("a.png", rgba.astype(np.uint16), ".tif"), ("a.jpg", long, r"65,500 .*\.png"),
+    ]:  # fmt: skip
         fails(said, images.write, tmp_path / name, picture)
     assert [p.name for p in tmp_path.iterdir()] == ["d.png"]
     images.check_target(tmp_path / "a.jpg", long[:, 32_000:], 1)

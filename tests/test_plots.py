@@ -42,9 +42,9 @@ def curves():
 
 
 def bank_of_filters():
-    at = np.arange(9) - 4
-    blob = np.exp(-(at[:, None] ** 2 + at**2) / 8)
-    waves = [np.cos(k * at[:, None] / 2 + j * at / 3) for k, j in np.ndindex(4, 4)]
+    y, x = np.indices((9, 9)) - 4
+    waves = [np.cos(k * y / 2 + j * x / 3) for k, j in np.ndindex(4, 4)]
+    blob = np.exp(-(y**2 + x**2) / 8)
     return drawings.show_filters(blob * np.array(waves), columns=8)
 
 
@@ -67,11 +67,9 @@ def test_how_it_looks(draw):
 
 
 def test_a_figure_says_where_its_pictures_are():
-    red, blue = np.zeros((2, 30, 40, 3))
-    red[..., 0] = blue[..., 2] = 1
     figure, axes = plt.subplots(1, 3, constrained_layout=True)
-    for axis, picture in zip(axes, (red, blue)):
-        axis.imshow(picture)
+    for axis, colour in zip(axes, ((1, 0, 0), (0, 0, 1))):
+        axis.imshow(np.ones((30, 40, 1)) * colour)
         axis.set(title="a title", xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     axes[1].set(xlim=(5, 20))  # a part of the picture is cut off

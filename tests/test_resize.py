@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from srcnn_lib import datasets, images
 from srcnn_lib.resize import KERNELS, imresize, resize_matrix
@@ -49,8 +48,7 @@ def test_known_weights_of_bicubic_x2():
 
 def test_clamp_repeats_and_mirror_reflects():
     ramp = np.arange(8.0)[None].repeat(8, 0)
-    clamp = imresize(ramp, 0.5, border="clamp")
-    mirror = imresize(ramp, 0.5, border="mirror")
+    clamp, mirror = (imresize(ramp, 0.5, border=b) for b in ("clamp", "mirror"))
     assert np.allclose(clamp[:, 1:-1], mirror[:, 1:-1])
     assert not np.allclose(clamp[:, 0], mirror[:, 0])
     # The reflected edge is as a picture twice as wide, folded open.
@@ -64,17 +62,6 @@ def test_size_rounds_up_and_the_same_size_changes_nothing():
     assert imresize(np.zeros((99, 99)), 1 / 3).shape == (33, 33)
     image = np.random.default_rng(0).random((9, 11))
     assert np.allclose(imresize(image, 1.0), image)
-
-
-@pytest.mark.parametrize("scale", [1 / 3, 0.37, 2.5])
-def test_against_pillow_inside_the_border(scale):
-    """An independent implementation of the same kernel."""
-    image = np.random.default_rng(1).random((60, 60)).astype(np.float32)
-    ours = imresize(image, shape=(round(60 * scale),) * 2)
-    theirs = Image.fromarray(image).resize(ours.shape, Image.BICUBIC)
-    margin = max(2, int(4 * scale) + 2)
-    inner = (slice(margin, -margin),) * 2
-    assert np.allclose(ours[inner], np.asarray(theirs)[inner], atol=2e-4)
 
 
 def test_uint8_rounds_half_up_between_the_passes():
@@ -98,13 +85,12 @@ def test_tensors_equal_arrays(dtype, device):
         assert np.allclose(out[1, 2].numpy(), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "arguments, said",
-    [({}, "either"), ({"scale": 2, "shape": (3, 3)}, "either"),
-     ({"scale": 0}, "positive"), ({"scale": float("nan")}, "positive"),
-     ({"shape": (0, 3)}, "shape"), ({"scale": 2, "method": "cubic"}, "bicubic"),
-     ({"scale": 2, "border": "wrap"}, "clamp or mirror")],
-)  # fmt: skip
+@pytest.mark.parametrize("arguments, said", [
+    ({}, "either"), ({"scale": 2, "shape": (3, 3)}, "either"),
+    ({"scale": 0}, "positive"), ({"scale": float("nan")}, "positive"),
+    ({"shape": (0, 3)}, "shape"), ({"scale": 2, "method": "cubic"}, "bicubic"),
+    ({"scale": 2, "border": "wrap"}, "clamp or mirror"),
+])  # fmt: skip
 def test_bad_arguments(arguments, said):
     with pytest.raises(ValueError, match=said):
         imresize(np.zeros((4, 4)), **arguments)

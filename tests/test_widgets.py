@@ -6,8 +6,8 @@ import io
 import json
 import re
 import sys
-import types
 from functools import partial
+from types import SimpleNamespace
 
 import ipywidgets
 import nbformat
@@ -56,20 +56,22 @@ def test_pages_hold_all_pictures_pixel_for_pixel_and_no_markup_of_texts(pair, gr
 
 def test_unfit_pictures(pair):
     a, b = pair
-    for make, said in (
-        (lambda: widgets.overlay({"a": a, "b": b[1:]}), "one shape"),
-        (lambda: widgets.overlay({"a": a[..., :2]}), "grey or RGB"),
-        (lambda: widgets.overlay({"a": a}), "two pictures"),
-        (lambda: widgets.overlay({"a": a, "b": b * 1.0}), "0…1"),
-        (lambda: widgets.overlay({"a": a, "b": b}, (20, 0, 11)), "not inside"),
-        (lambda: frames({"a": a, "b": b[1:]}), "one size"),
+    for said, make, *given in (
+        ("one shape", widgets.overlay, {"a": a, "b": b[1:]}),
+        ("grey or RGB", widgets.overlay, {"a": a[..., :2]}),
+        ("two pictures", widgets.overlay, {"a": a}),
+        ("0…1", widgets.overlay, {"a": a, "b": b * 1.0}),
+        ("not inside", widgets.overlay, {"a": a, "b": b}, (20, 0, 11)),
+        ("one size", frames, {"a": a, "b": b[1:]}),
     ):
         with pytest.raises(ValueError, match=said):
-            make()
+            make(*given)
 
 
 # In a running notebook -------------------------------------------------------
 
+START = """import sys; sys.path.insert(0, '..')
+import numpy as np; from srcnn_lib import plots; plots.use_style()"""
 SLIDER = """
 from ipywidgets import interact
 from srcnn_lib import widgets
@@ -88,10 +90,8 @@ steps"""
 def test_a_running_notebook_has_sliders_and_the_book_frames(monkeypatch):
     """As the pages use it; the kernel answers a moved slider by computing."""
     monkeypatch.delenv(widgets.STATIC, raising=False)
-    start = "import sys; sys.path.insert(0, '..')\nimport numpy as np"
-    start += "\nfrom srcnn_lib import plots\nplots.use_style()"
     draw = "from matplotlib import pyplot as plt\nplt.imshow([[0, 1]])\nplt.show()"
-    cells = [nbformat.v4.new_code_cell(text) for text in (start, SLIDER, draw)]
+    cells = [nbformat.v4.new_code_cell(text) for text in (START, SLIDER, draw)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     cells = notebooks.execute(notebook, {}).cells
     (static,) = cells[1].outputs
@@ -139,15 +139,13 @@ def chromium():
 def show(chromium):
     """Open figures with the book's files; no script may fail."""
     errors, static = [], notebooks.BOOK / "_static"
+    style, script = ((static / f"widgets.{kind}").read_text() for kind in ("css", "js"))
 
     def show(*figures, **options):
         page = chromium.new_page(viewport={"width": 400, "height": 400}, **options)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.set_content(
-            f"<style>{(static / 'widgets.css').read_text()}</style>"
-            f"<script>{(static / 'widgets.js').read_text()}</script>"
-            f"<body style='margin:20px'>{''.join(f.page for f in figures)}"
-        )
+        body = f"<body style='margin:20px'>{''.join(f.page for f in figures)}"
+        page.set_content(f"<style>{style}</style><script>{script}</script>{body}")
         return page
 
     yield show
@@ -222,9 +220,7 @@ def test_choosing_a_picture(pair, monkeypatch, colab):
     uploaded, buttons = {}, []
     monkeypatch.setattr(widgets, "display", buttons.append)
     if colab:
-        module = types.ModuleType("google.colab")
-        module.files = types.SimpleNamespace(upload=lambda: uploaded)
-        monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+        module = SimpleNamespace(files=SimpleNamespace(upload=lambda: uploaded))
         monkeypatch.setitem(sys.modules, "google.colab", module)
     chosen = widgets.choose_picture()
     with pytest.raises(ValueError, match="no picture is chosen"):
