@@ -8,14 +8,14 @@ on validation pictures, which alone may choose anything, and on Set5 and Set14. 
 preset quick takes minutes on a CPU; without it a variant takes as long as the book's
 weights: a GPU's work.
 
-Every row goes to data/results/ablations/NAME.json as soon as it is measured; a second
-start goes on where the first ended.  --images DIR adds a variant to data: all pictures
-of that folder, such as ImageNet's.
+Rows go to data/results/ablations/NAME.json.  --images DIR adds a variant to data: all
+pictures of that folder, such as ImageNet's.
 """
 
 import dataclasses
 import itertools
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from srcnn_lib.models import SRCNN, Architecture
 from srcnn_lib.resize import bicubic
 
 TESTS = ("Set5", "Set14")
-
+COMMAND = "python benchmarks/ablations.py --only "  # and one of NAMES
 #: Preset → what the recipe has, whatever the variant.
 BUDGETS = {
     "quick": dict(steps=1_000, warmup=100, ema_decay=0.99, revive=250),
@@ -47,8 +47,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
               for n in (64, 8, 16, 32, 128, 256)},
     "filters": {arch: {"arch": arch} for arch in ("9-1-5", "9-3-5", "9-5-5", "11-1-7")},
     "depth": {
-        "9-1-5": {},
-        "9-1-5, residual": {"residual": True},
+        "9-1-5": {}, "9-1-5, residual": {"residual": True},
         "9-1-1-5": {"arch": "9-1-1-5_64-32-16"},
         "9-1-1-5, residual": {"arch": "9-1-1-5_64-32-16", "residual": True},
         "four 3×3": {"arch": f"{FOUR}_16-16-16-16-24"},
@@ -56,15 +55,11 @@ VARIANTS: dict[str, dict[str, dict]] = {
         "four 3×3 of 64": {"arch": f"{FOUR}_64-64-64-64-32"},
     },
     "loss": {
-        "MSE, Muon": {},
-        "L1": {"loss": "l1"},
-        "Charbonnier": {"loss": "charbonnier"},
+        "MSE, Muon": {}, "L1": {"loss": "l1"}, "Charbonnier": {"loss": "charbonnier"},
         "Adam": {"optimiser": "adam", "learning_rate": 0.002},
-        "SGD": SGD,
-        "SGD, one rate": SGD | {"last_rate": 1.0},
+        "SGD": SGD, "SGD, one rate": SGD | {"last_rate": 1.0},
         "SGD, step × 10": SGD | {"learning_rate": 1e-3},
-        "start: default": {"init": "default"},
-        "start: paper's": {"init": "paper"},
+        "start: default": {"init": "default"}, "start: paper's": {"init": "paper"},
     },
     "colour": {"luma": {}, "YCbCr": {"colour": "ycbcr"}, "RGB": {"colour": "rgb"}},
 }  # fmt: skip
@@ -74,10 +69,10 @@ NAMES = (*VARIANTS, "degradation", "time")
 def recipe(changes: dict, preset: str, seed: int) -> training.Config:
     changes = {k: v for k, v in changes.items() if k != "pictures"}
     arch = Architecture.parse(changes.get("arch", BASE.arch)).name
-    optimiser = changes.get("optimiser", BASE.optimiser)
-    usual = {"learning_rate": training.usual_learning_rate(optimiser, arch)}
+    rate = training.usual_learning_rate(changes.get("optimiser", BASE.optimiser), arch)
     budget = BUDGETS[preset] | {"seed": seed, "validate_every": 0}
-    return dataclasses.replace(BASE, **budget | usual | changes | {"arch": arch})
+    changes = budget | {"learning_rate": rate} | changes | {"arch": arch}
+    return dataclasses.replace(BASE, **changes)
 
 
 def training_set(pictures, seed: int):
@@ -103,8 +98,7 @@ def colour_db(network: SRCNN, colour: str) -> dict[str, dict[str, float]]:
     found = {}
     for name in TESTS:
         rows = [colour_scores(network, i, colour) for i in datasets.load(name).values()]
-        means = {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
-        found[name] = {k: round(mean, 4) for k, mean in means.items()}
+        found[name] = {k: round(fmean(row[k] for row in rows), 4) for k in rows[0]}
     return found
 
 
@@ -120,9 +114,8 @@ def colour_scores(network: SRCNN, image, colour: str) -> dict[str, float]:
     rgb = sr if space == "rgb" else images.to_uint8(255 * images.ycbcr_to_rgb(sr))
     ycbcr = sr if space == "ycbcr" else images.planes(sr, "ycbcr")
     hr_rgb = images.modcrop(images.planes(image, "rgb"), SCALE)
-    hr_ycbcr = images.planes(hr_rgb, "ycbcr")
-    y = hr_ycbcr[..., 0], ycbcr[..., 0]
-    both = {"y": y, "ycbcr": (hr_ycbcr, ycbcr), "rgb": (hr_rgb, rgb)}
+    both = {"ycbcr": (images.planes(hr_rgb, "ycbcr"), ycbcr), "rgb": (hr_rgb, rgb)}
+    both["y"] = [picture[..., 0] for picture in both["ycbcr"]]
     return {name: protocol.psnr(*pair, crop=SCALE) for name, pair in both.items()}
 
 
@@ -136,8 +129,8 @@ def train(config: training.Config, pictures) -> dict:
         return row | {"config": dataclasses.asdict(config)} | facts()
     network = run.model.cpu()
     row = {"weights": network.count_weights()} | {key: run.card[key] for key in CARD}
-    row["colour_db"] = colour_db(network, config.colour)
-    row["psnr_db"] = {name: row["colour_db"][name]["y"] for name in TESTS}
+    row["colour_db"] = found = colour_db(network, config.colour)
+    row["psnr_db"] = {name: found[name]["y"] for name in TESTS}
     if config.colour == "y":
         method = SRCNNMethod(network, "cpu")
         row["psnr_db"] = {name: mean_db(method, name) for name in TESTS}
@@ -166,8 +159,7 @@ def train_all(chosen, preset: str, seeds: int, folder: Path, more: str) -> None:
         # The same run may stand in another ablation's file.
         found = (others.find(config, pictures=pictures) for others in rows.values())
         row = next(filter(None, found), None) or train(config, pictures)
-        command = f"python benchmarks/ablations.py --only {ablation}"
-        command += " --preset quick" if preset == "quick" else ""
+        command = COMMAND + ablation + " --preset quick" * (preset == "quick")
         command += f" --images {pictures}" if isinstance(pictures, str) else ""
         rows[ablation].add(row | {
             "ablation": ablation, "name": name, "preset": preset, "seed": config.seed,
@@ -184,38 +176,36 @@ def record_times(rows: Rows, rounds: int = 7) -> None:
     shapes = sorted({recipe(change, "quick", 0).architecture() for change in changes})
     calls = {a: SRCNNMethod(SRCNN(*a), "cpu") for a in shapes if a.channels == 1}
     seconds = study.seconds_in_turn(calls, "Set5", rounds, of=min)
-    command = {"command": "python benchmarks/ablations.py --only time"}
-    rows.replace([
-        {"arch": a.name, "residual": a.residual, "weights": SRCNN(*a).count_weights()}
-        | {"seconds": seconds[a]} | command | facts() for a in calls
-    ])  # fmt: skip
+    rows.replace([{
+        "arch": a.name, "residual": a.residual, "weights": SRCNN(*a).count_weights(),
+        "seconds": seconds[a], "command": COMMAND + "time",
+    } | facts() for a in calls])  # fmt: skip
 
 
-def degraded_db(method, dataset: str, degrade, scale: int) -> float:
+def degraded_db(method, dataset: str, scale: int, degrade) -> float:
     """Mean PSNR where the LR pictures came about otherwise."""
     found = []
     for image in datasets.load(dataset).values():
         hr_y = images.modcrop(images.luma(image), scale)
         sr_y = images.to_uint8(255 * method(degrade(hr_y, scale), scale))
         found.append(protocol.psnr(hr_y, sr_y, crop=scale))
-    return round(float(np.mean(found)), 4)
+    return round(fmean(found), 4)
 
 
 def record_degradations(rows: Rows) -> None:
     """The book's weights on pictures that came about otherwise."""
     cases = [(name, 3, 3, degrade) for name, degrade in degradations.ALL.items()]
-    for made_for, scale in itertools.product(protocol.SCALES, repeat=2):
-        name = f"x{made_for} network on x{scale}"
-        cases.append((name, made_for, scale, degradations.matlab))
+    cases += [(f"x{n} network on x{scale}", n, scale, degradations.matlab)
+              for n, scale in itertools.product(protocol.SCALES, repeat=2)]  # fmt: skip
     found = []
-    for name, trained_for, scale, degrade in cases:
+    for name, trained_for, *how in cases:
         method = SRCNNMethod(checkpoints.load("9-1-5", trained_for), "cpu")
         found.append({
             "ablation": "degradation", "name": name, "model": "9-1-5",
-            "trained_for": trained_for, "scale": scale,
-            "bicubic_db": {d: degraded_db(bicubic, d, degrade, scale) for d in TESTS},
-            "psnr_db": {d: degraded_db(method, d, degrade, scale) for d in TESTS},
-            "command": "python benchmarks/ablations.py --only degradation",
+            "trained_for": trained_for, "scale": how[0],
+            "bicubic_db": {d: degraded_db(bicubic, d, *how) for d in TESTS},
+            "psnr_db": {d: degraded_db(method, d, *how) for d in TESTS},
+            "command": COMMAND + "degradation",
         } | facts())  # fmt: skip
     rows.replace(found)
 
@@ -226,9 +216,9 @@ def main() -> None:
     chosen = [args.only] if args.only else NAMES
     trained = [name for name in chosen if name in VARIANTS]
     train_all(trained, args.preset, args.seeds, args.out, args.images)
+    others = {"degradation": record_degradations, "time": record_times}
     for name in chosen[len(trained) :]:
-        record = {"degradation": record_degradations, "time": record_times}[name]
-        record(Rows(args.out / f"{name}.json"))
+        others[name](Rows(args.out / f"{name}.json"))
 
 
 if __name__ == "__main__":

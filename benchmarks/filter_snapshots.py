@@ -37,7 +37,6 @@ def main() -> None:
     for every, moments in STRETCHES.items():
         # Each stretch begins anew: a batch depends on the seed and the step
         # alone, so it is the same training, looked at more often.
-
         def look(row, network, moments=moments):
             step = row["step"]
             if step in moments:
@@ -55,11 +54,9 @@ def main() -> None:
             config = dataclasses.replace(CONFIG, validate_every=every)
             run = train(config, on_validate=look)
     card = run.card | {
-        "what": "first-layer filters of the averaged weights",
-        "command": "python benchmarks/filter_snapshots.py",
-        "steps": sorted(kept),
-        "history": history,
-    }
+        "what": "first-layer filters of the averaged weights", "steps": sorted(kept),
+        "command": "python benchmarks/filter_snapshots.py", "history": history,
+    }  # fmt: skip
     filters = torch.stack([kept[step][:, 0] for step in sorted(kept)])
     tensors = {"filters": filters.half()}  # (moments, 64, 9, 9)
     print(checkpoints.write_tensors(tensors, FILE, card))

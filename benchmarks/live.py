@@ -6,7 +6,7 @@ A colour picture of 256×256 pixels is enlarged to three times its size: by the 
 page of the built book in Chromium, from the choice of the file to the picture on the
 screen, with its WebAssembly and with plain JavaScript, and by `srcnn upscale`, from
 file to file.  The ways take turns; a row has the median, and its ratio within this run.
-With --record the rows go to data/studies/live.json.
+--record: the rows go to data/studies/live.json.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -58,11 +59,10 @@ def in_page(page, model: str, file: Path) -> float:
 
 
 def by_command(model: str, file: Path) -> float:
-    began = time.perf_counter()
+    began, large = time.perf_counter(), str(file.with_name("large.png"))
+    command = ["upscale", str(file), large, "--scale", str(SCALE), "--model", model]
     with contextlib.redirect_stdout(io.StringIO()):
-        large = str(file.with_name("large.png"))
-        names = ["upscale", str(file), large, "--scale", str(SCALE)]
-        if cli.main([*names, "--model", model, "--device", "cpu"]):
+        if cli.main([*command, "--device", "cpu"]):
             sys.exit("srcnn upscale did not succeed")
     return time.perf_counter() - began
 
@@ -74,19 +74,14 @@ def main() -> None:
     rows, common = [], {"size": args.size, "scale": SCALE} | facts()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder, "small.png")
-        picture = datasets.load("demo-test")["chelsea"]
-        images.write(file, picture[: args.size, : args.size])
-        context = playwright.chromium.launch_persistent_context(
-            Path(folder, "profile"),
-            executable_path=browser.PROGRAM,
-            args=browser.FLAGS,
-        )
-        fast, plain = (opened(context, with_wasm) for with_wasm in (True, False))
-        ways = {
-            "srcnn upscale": by_command,
-            "page, WebAssembly": lambda *what: in_page(fast, *what),
-            "page, plain JavaScript": lambda *what: in_page(plain, *what),
-        }
+        picture = datasets.load("demo-test")["chelsea"][: args.size, : args.size]
+        images.write(file, picture)
+        how = {"executable_path": browser.PROGRAM, "args": browser.FLAGS}
+        profile = Path(folder, "profile")
+        context = playwright.chromium.launch_persistent_context(profile, **how)
+        pages = {"page, WebAssembly": True, "page, plain JavaScript": False}
+        ways = {k: partial(in_page, opened(context, wasm)) for k, wasm in pages.items()}
+        ways = {"srcnn upscale": by_command} | ways
         for model in ("9-1-5", "9-5-5"):
             if model == "9-5-5":
                 ways.pop("page, plain JavaScript")  # minutes
@@ -96,10 +91,10 @@ def main() -> None:
                     spent[way].append(run(model, file))
             medians = {way: statistics.median(taken) for way, taken in spent.items()}
             for way, seconds in medians.items():
-                ratio = round(seconds / medians["srcnn upscale"], 1)
                 row = {"model": model, "way": way, "seconds": round(seconds, 2)}
-                print(row | {"ratio": ratio}, flush=True)
-                rows.append(row | {"ratio": ratio} | common)
+                row["ratio"] = round(seconds / medians["srcnn upscale"], 1)
+                print(row, flush=True)
+                rows.append(row | common)
         context.close()
     if args.record:
         Rows("live").replace(rows)

@@ -29,21 +29,19 @@ NOT_YET = "not yet measured"
 
 def measure(page: Path) -> dict:
     """Run one page; seconds and gigabytes (10⁹ bytes)."""
-    resources = {"metadata": {"path": str(notebooks.BOOK)}}
-    nb, spent, peak = notebooks.read(page), [0], [0]
+    used, resources = {}, {"metadata": {"path": str(notebooks.BOOK)}}
 
     def look(**_) -> None:
         pid = client.km.provisioner.process.pid
-        spent[0] = sum(psutil.Process(pid).cpu_times()[:4])
+        seconds = sum(psutil.Process(pid).cpu_times()[:4])
         status = Path(f"/proc/{pid}/status").read_text()
-        peak[0] = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
+        peak = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
+        used.update(processor_s=round(seconds, 1), peak_gb=round(peak / 1e9, 2))
 
     choices = {"timeout": 3600, "resources": resources, "on_cell_executed": look}
-    client = NotebookClient(nb, **choices)
-    start = time.monotonic()
+    client, start = NotebookClient(notebooks.read(page), **choices), time.monotonic()
     client.execute()
-    wall, gigabytes = round(time.monotonic() - start, 1), round(peak[0] / 1e9, 2)
-    return {"wall_s": wall, "processor_s": round(spent[0], 1), "peak_gb": gigabytes}
+    return {"wall_s": round(time.monotonic() - start, 1)} | used
 
 
 def read(file: Path = FILE) -> dict:
@@ -65,20 +63,18 @@ def table(file: Path = FILE) -> str:
     lines.append("|:--|--:|--:|--:|--:|--:|--:|")
     known = read(file)
     for page in notebooks.pages():
-        nb = notebooks.read(page)
-        first, found = nb.cells[0].source, known.get(page.stem, {})
+        nb, found = notebooks.read(page), known.get(page.stem, {})
+        first, cpu = nb.cells[0].source, found.get("cpu")
         number = page.stem.partition("_")[0].lstrip("0")
-        heading = first.partition("\n")[0].removeprefix("# ")
+        heading = re.split("[:,]", first.partition("\n")[0].removeprefix("# "))[0]
         gpu = _duration(found.get("gpu"), "wall_s")
         cells = (
-            f"[{number} · {re.split('[:,]', heading)[0]}]({page.name})",
-            f"{course.reading_minutes(nb)} min",
-            _duration(found.get("cpu"), "wall_s"),
-            _duration(found.get("cpu"), "processor_s"),
-            f"{found['cpu']['peak_gb']:.1f} GB" if "cpu" in found else NOT_YET,
+            f"[{number} · {heading}]({page.name})", f"{course.reading_minutes(nb)} min",
+            _duration(cpu, "wall_s"), _duration(cpu, "processor_s"),
+            f"{cpu['peak_gb']:.1f} GB" if cpu else NOT_YET,
             gpu if nb.metadata.get("accelerator") == "GPU" else "not needed",
             _download(first),
-        )
+        )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -107,11 +103,9 @@ def main() -> None:
     device, cores = models.choose_device("auto"), os.cpu_count()
     is_gpu = device.type == "cuda"
     words = models.describe(device) if is_gpu else f"{cores} CPU cores"
-    about = {
-        "device": args.device_name or words,
-        "threads": int(os.environ.get("OMP_NUM_THREADS", cores)),
-        "python": platform.python_version(),
-    } | runs.circumstances()
+    threads = int(os.environ.get("OMP_NUM_THREADS", cores))
+    about = {"device": args.device_name or words, "threads": threads}
+    about |= {"python": platform.python_version()} | runs.circumstances()
     known = {page.stem: page for page in notebooks.pages()}
     for name in args.pages or known:
         if name not in known:

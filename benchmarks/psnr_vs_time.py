@@ -11,33 +11,27 @@ data/studies/psnr_vs_time.json, which chapter 7 draws.  --dataset: for a short t
 from benchmarks.rows import SCALE, Rows, facts, mean_db, options, seconds_in_turn
 from srcnn_lib import methods
 
-#: Method and model.
-ENTRIES = [
-    ("bicubic", None),
-    ("sc", "official/yang"),
+ENTRIES = [  # method and model
+    ("bicubic", None), ("sc", "official/yang"),
     *((name, None) for name in "sc ksvd ne-nnls ne-lle gr anr aplus kk".split()),
-    ("srcnn", "official/9-1-5-91"),
-    ("srcnn", "official/9-5-5-imagenet"),
+    ("srcnn", "official/9-1-5-91"), ("srcnn", "official/9-5-5-imagenet"),
     *(("srcnn", arch) for arch in ("9-1-5", "9-3-5", "9-5-5")),
-]
+]  # fmt: skip
 
 
 def main() -> None:
     args = options(__doc__, threads=1, repeats=3, dataset="Set14", record=False)
-    calls = {
-        (method, model): methods.get(method, model=model, scale=SCALE, device="cpu")
-        for method, model in ENTRIES
-    }
+    calls = {entry: methods.get(entry[0], model=entry[1], scale=SCALE, device="cpu")
+             for entry in ENTRIES}  # fmt: skip
     taken = seconds_in_turn(calls, args.dataset, args.repeats)
     common = {"dataset": args.dataset, "scale": SCALE, "repeats": args.repeats}
-    common |= facts()
-    rows = []
-    for (method, model), call in calls.items():
-        row = {"method": method, "model": model, "psnr_db": mean_db(call, args.dataset)}
-        rows.append(row | {"seconds": taken[method, model]} | common)
-        label = methods.LABELS[method] + (f" {model}" if model else "")
-        print(f"{label:32}{row['psnr_db']:8.2f} dB{rows[-1]['seconds']:9.3f} s"
-              f"{rows[-1]['seconds'] / rows[0]['seconds']:9.1f} × bicubic")  # fmt: skip
+    rows, common = [], common | facts()
+    for (method, model), seconds in taken.items():
+        db, label = mean_db(calls[method, model], args.dataset), methods.LABELS[method]
+        row = {"method": method, "model": model, "psnr_db": db, "seconds": seconds}
+        rows.append(row | common)
+        print(f"{label + (f' {model}' if model else ''):32}{db:8.2f} dB{seconds:9.3f} s"
+              f"{seconds / rows[0]['seconds']:9.1f} × bicubic")  # fmt: skip
     if args.record:
         Rows("psnr_vs_time").replace(rows)
 

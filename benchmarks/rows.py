@@ -1,8 +1,12 @@
 """What the studies share: rows in a file, options, training, and fair timing."""
 
 import argparse
+import contextlib
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,8 +14,7 @@ import torch
 
 from srcnn_lib import checkpoints, datasets, models, protocol, runs, training
 
-#: The magnification of all studies.
-SCALE = 3
+SCALE = 3  # the magnification of all studies
 #: What a study keeps of a training run's card.
 CARD = (
     "validation_images", "validation_psnr_db", "sub_images", "minutes", "device",
@@ -23,9 +26,8 @@ class Rows(list):
     """The rows of a study, in a JSON file that is written after each new row.
 
     A study that was stopped goes on where it ended, because it looks with `find` for
-    what its file already holds.
-
-    path : the file, which need not exist yet; or a study's name, of data/studies.
+    what its file already holds.  `path` is the file, which need not exist yet, or a
+    study's name, of data/studies.
     """
 
     def __init__(self, path: str | Path):
@@ -71,8 +73,9 @@ def options(doc: str, **defaults):
         how = {"type": type(value), "default": value}
         if isinstance(value, tuple):
             how = {"choices": value, "default": value[0]}
-        flag = {"action": "store_true"}
-        parser.add_argument(f"--{name}", **(flag if value is False else how))
+        elif value is False:
+            how = {"action": "store_true"}
+        parser.add_argument(f"--{name}", **how)
     values = parser.parse_args()
     torch.set_num_threads(getattr(values, "threads", 1))
     return values
@@ -114,3 +117,19 @@ def seconds_in_turn(calls: dict, dataset: str, rounds: int, clock=time.perf_coun
                 call(lr_y, SCALE)
                 seconds.append(clock() - began)
     return {k: round(statistics.mean(map(of, each)), 5) for k, each in taken.items()}
+
+
+@contextlib.contextmanager
+def other_program(busy: bool):
+    """Let another process keep a core busy, if `busy`; gives the load before."""
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    work = "import os\nos.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
+    work = work * hasattr(os, "sched_setaffinity") + "while True: pass"
+    process = subprocess.Popen([sys.executable, "-c", work]) if busy else None
+    try:
+        time.sleep(0.5 * busy)
+        yield load
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()

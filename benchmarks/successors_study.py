@@ -6,8 +6,8 @@ Equal budget: the same seconds of processor time, on one thread, whatever else t
 machine does; so a network with more work in a step gets fewer steps.  All have the
 same recipe, pictures and batches of 16 × 21 × 21 label pixels.  Only the learning rate
 is chosen for each, on validation pictures, by short runs; if two rates are equally
-good, the smaller.  Writes data/studies/successors.json after every run; a second start
-goes on where the first ended.  --time measures all networks side by side again.
+good, the smaller.  Writes data/studies/successors.json; --time measures all networks
+side by side again.
 """
 
 import time
@@ -22,14 +22,9 @@ from srcnn_lib import methods, models, training
 from srcnn_lib.chapters import successors
 from srcnn_lib.methods.srcnn import SRCNNMethod
 
-#: Width of the sub-images' labels.
-LABEL = 21
-#: The learning rates of the trials.
-RATES = (0.01, 0.03)
+LABEL = 21  # width of the sub-images' labels
 #: Of the trials, and of the first look at how long a step takes.
-TRIAL_SECONDS, TRIAL_SEED, LOOK_STEPS = 6, 100, 40
-
-
+RATES, TRIAL_SECONDS, TRIAL_SEED, LOOK_STEPS = (0.01, 0.03), 6, 100, 40
 #: What is trained.  VDSR's has about the weights and operations of 9-5-5.
 NETWORKS = {
     "SRCNN 9-1-5": lambda: models.initialise(models.SRCNN()),
@@ -38,8 +33,7 @@ NETWORKS = {
     "FSRCNN": lambda: successors.FSRCNN(SCALE),
     "ESPCN": lambda: successors.ESPCN(SCALE),
 }
-#: What is only counted and timed.
-LARGE = {"VDSR, 20 layers of 64": successors.VDSR}
+LARGE = {"VDSR, 20 layers of 64": successors.VDSR}  # only counted and timed
 
 
 def make(name: str, seed: int) -> nn.Module:
@@ -57,10 +51,9 @@ def train(name: str, steps: int, learning_rate: float, seed: int):
 
     network.register_forward_pre_hook(look_at_the_clock)
     config = training.Config(
-        scale=SCALE, steps=steps, size=LABEL + 2 * network.border,
-        sampling="importance", learning_rate=learning_rate, warmup=50,
-        ema_decay=0.99, seed=seed, validate_every=0,
-    )  # fmt: skip
+        scale=SCALE, steps=steps, size=LABEL + 2 * network.border, warmup=50, seed=seed,
+        sampling="importance", learning_rate=learning_rate, ema_decay=0.99,
+        validate_every=0)  # fmt: skip
     run = study.train(config, network=network)
     seconds = round((begins[-1] - begins[0]) * steps / (steps - 1), 2)
     row = {"name": name, "learning_rate": learning_rate, "processor_seconds": seconds}
@@ -99,8 +92,7 @@ def run(rows: Rows, name: str, seconds: float, seed: int) -> None:
     wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
     if rows.find(**wanted):
         return
-    rate = best_rate(rows, name)  # its trials tell how long a step takes
-    steps = steps_within(rows, name, seconds)
+    rate, steps = best_rate(rows, name), steps_within(rows, name, seconds)
     network, row = train(name, steps, rate, seed)
     row = wanted | {"steps": steps} | row
     for dataset in ("Set5", "Set14"):

@@ -8,19 +8,16 @@ with another program that keeps one core busy.  The ways take turns of half a se
 go to data/studies/threads.json.
 """
 
-import os
 import time
 
 import torch
 from torch.nn import functional as F
 
-from benchmarks.rows import Rows, facts, options
-from benchmarks.upscale import other_program
+from benchmarks.rows import Rows, facts, options, other_program
 from srcnn_lib.models import SRCNN
 from srcnn_lib.threads import Threads
 
-#: Seconds of a turn.
-TURN = 0.5
+TURN = 0.5  # seconds
 
 
 def steps():
@@ -57,8 +54,7 @@ def main() -> None:
     args = options(__doc__, threads=2, seconds=20.0, record=False)
     common, rows = {"model": "9-1-5", "seconds": args.seconds} | facts(), []
     for busy in (False, True):
-        load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-        with other_program(busy):
+        with other_program(busy) as load:
             ms = compare(args.seconds)
         for way, each in ms.items():
             row = {"way": way, "busy": busy, "load": load, "ms_a_step": round(each, 2)}

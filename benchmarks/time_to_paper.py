@@ -32,8 +32,7 @@ def set5_db(network) -> float:
 
 def ours(seed: int, level: float, threads: int) -> dict:
     changes = {"scale": SCALE, "seed": seed, "validate_every": 100}
-    config = dataclasses.replace(training.PRESETS["quick"], **changes)
-    reached = []
+    config, reached = dataclasses.replace(training.PRESETS["quick"], **changes), []
 
     def look(row, network):
         late = row["step"] >= config.steps // 4
@@ -42,20 +41,16 @@ def ours(seed: int, level: float, threads: int) -> dict:
 
     run = train(config, threads=threads, on_validate=look)
     row = reached[0] if reached else {"seconds": float("inf"), "step": 0}
-    return {
-        "seed": seed, "to_level": row["seconds"], "step": row["step"],
-        "steps": config.steps, "seconds": run.history[-1]["seconds"],
-        "end_db": set5_db(run.model),
-    }  # fmt: skip
+    found = {"seed": seed, "to_level": row["seconds"], "step": row["step"]}
+    spent = {"steps": config.steps, "seconds": run.history[-1]["seconds"]}
+    return found | spent | {"end_db": set5_db(run.model)}
 
 
 def popular(until: list[float]) -> list[dict]:
     """What it has reached after each of these times of training."""
     torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(1, 64, 9, padding=4), nn.ReLU(), nn.Conv2d(64, 32, 1), nn.ReLU(),
-        nn.Conv2d(32, 1, 5, padding=2),
-    )  # fmt: skip
+    layers = nn.Conv2d(1, 64, 9, padding=4), nn.ReLU(), nn.Conv2d(64, 32, 1), nn.ReLU()
+    network = nn.Sequential(*layers, nn.Conv2d(32, 1, 5, padding=2))
 
     def method(lr_y, scale):
         y = torch.from_numpy(bicubic(lr_y, scale)).float()
@@ -66,8 +61,7 @@ def popular(until: list[float]) -> list[dict]:
     shown = TensorDataset(*pictures.cut(pictures.grid()))
     loader = DataLoader(shown, batch_size=16, shuffle=True)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
-    rows, steps, seconds = [], 0, 0.0
-    began = time.perf_counter()
+    rows, steps, seconds, began = [], 0, 0.0, time.perf_counter()
     while True:
         for x, y in loader:
             optimiser.zero_grad()

@@ -4,12 +4,11 @@
 
 Trains 9-1-5 x3 on T91 by our recipe, by recipes that lack one part of it or have one
 more, with several seeds, and then for longer: ours, the same with Adam, and the
-paper's own.  Writes data/studies/training.json after every run; a second start goes
-on where the first ended.
+paper's own.  Writes data/studies/training.json.
 
-Two recorded variants can't be run again.  They brought nothing, so the library no
-longer has them: "without shrunken copies" (the field `zoom` of the recorded recipes)
-and "balanced pictures, too" (`balance`).
+Two recorded variants brought nothing, so the library no longer has them: "without
+shrunken copies" (the field `zoom` of the recorded recipes) and "balanced pictures, too"
+(`balance`).
 """
 
 import dataclasses
@@ -38,10 +37,8 @@ VARIANTS = {
 
 def plan(steps: int, seeds: int, longer: int):
     """Name and recipe of each run."""
-    full, paper = (
-        dataclasses.replace(training.PRESETS[preset], scale=SCALE, steps=steps)
-        for preset in ("full", "paper")
-    )
+    full, paper = (dataclasses.replace(training.PRESETS[p], scale=SCALE, steps=steps)
+                   for p in ("full", "paper"))  # fmt: skip
     full = dataclasses.replace(full, warmup=100, validate_every=0)
     for seed in range(seeds):
         for name, changes in VARIANTS.items():
@@ -69,11 +66,8 @@ def main() -> None:
         _, held_out, origin = training.split(datasets.load("T91"))
         network = checkpoints.load("official/9-1-5-91", SCALE)
         judge = training.Validation(held_out.values(), SCALE)
-        rows.add({
-            "name": AUTHORS,
-            "validation_images": f"{origin} ({len(held_out)})",
-            "validation_psnr_db": round(judge.psnr_db(network), 3),
-        })  # fmt: skip
+        db, by = round(judge.psnr_db(network), 3), f"{origin} ({len(held_out)})"
+        rows.add({"name": AUTHORS, "validation_images": by, "validation_psnr_db": db})
 
 
 if __name__ == "__main__":

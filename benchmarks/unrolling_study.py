@@ -6,8 +6,7 @@ A dictionary of 64 atoms, as many as SRCNN has filters, is learnt from T91 and u
 into k steps of ISTA: first untrained, then with one part after the other let go and
 trained, all with the same windows in the same order; last, SRCNN 9-1-5 from the
 dictionary and from random weights.  Learning rates are chosen on validation pictures;
-Set5 chooses nothing.  Writes data/studies/unrolling.json after every row; a second
-start goes on where the first ended.
+Set5 chooses nothing.  Writes data/studies/unrolling.json.
 """
 
 import time
@@ -31,19 +30,17 @@ RATES = (1e-3, 3e-3)
 ALL = list(unrolled.FREEDOMS)
 #: What SRCNN begins with, and the name of that initialisation.
 STARTS = {"dictionary": None, "random": "default", "identity": "identity"}
-#: Whether each solver is exact.
-SOLVERS = {"exact codes": True, "Yang's rule": False}
+SOLVERS = {"exact codes": True, "Yang's rule": False}  # whether each is exact
 #: Their thresholds don't depend on a patch's contrast.
 CONSTANT = ("constant thresholds", "one step", "n2 = 32")
 
 
 def untrained():
     """The configs of models as they are."""
+    many = 50, 200, 1000
     rows = [(name, {}) for name in SOLVERS]
-    for k in (*range(1, 21), 50, 200, 1000):
-        rows.append(("one-sided", {"k": k}))
-        if k in FEW or k > 20:
-            rows.append(("two-sided", {"k": k}))
+    rows += [("one-sided", {"k": k}) for k in (*range(1, 21), *many)]
+    rows += [("two-sided", {"k": k}) for k in (*FEW, *many)]
     rows += [("constant thresholds", {"k": k}) for k in (TRUNK, 20)]
     rows += [("narrow", {"k": 20, "n2": n2}) for n2 in (48, 32, 24, 16, 8)]
     rows += [("middle", {"k": 20, "width": width}) for width in (3, 5, 7)]
@@ -87,14 +84,14 @@ class Bench:
     def typical(self) -> float:
         """Mean norm of the training patches' features, at least 1 each."""
         model = UnrolledSC(self.dictionary(ATOMS), 1)
-        seen = (unrolled.zoomed(torch.from_numpy(y)[None, None], SCALE)
-                for y, _ in self.pairs)  # fmt: skip
-        return torch.cat([model.contrast(y).flatten() for y in seen]).mean().item()
+        wide = (torch.from_numpy(y)[None, None] for y, _ in self.pairs)
+        norms = [model.contrast(unrolled.zoomed(y, SCALE)).flatten() for y in wide]
+        return torch.cat(norms).mean().item()
 
     def build(self, name, *, k=TRUNK, atoms=ATOMS, n2=None, width=None, free=(),
               seed=0, **_):  # fmt: skip
         """The model that a config describes, before its training."""
-        _, _, start = name.partition("SRCNN from ")
+        start = name.partition("SRCNN from ")[2]
         if start == "dictionary":
             return unrolled.start_srcnn(self.dictionary(ATOMS), self.pairs, seed=seed)
         if start:
@@ -111,14 +108,12 @@ class Bench:
             model = model.narrow(n2 or 32)
         if width:  # only the middle of a patch counts
             edge = (sparse_coding.PATCH * SCALE - width) // 2
-            with torch.no_grad():
-                model.log_share.fill_(-20)[..., edge:-edge, edge:-edge] = 0
+            model.log_share.data.fill_(-20)[..., edge:-edge, edge:-edge] = 0
         return model.let_go(*free) if free else model
 
     def record(self, config: dict) -> dict:
         """The row of this config; trained if it has `steps`."""
-        row = self.rows.find(config=config)
-        if row:
+        if row := self.rows.find(config=config):
             return row
         model, minutes = self.build(**config), None
         if "steps" in config:
@@ -127,13 +122,11 @@ class Bench:
             unrolled.fine_tune(model, self.windows, **settings)
             minutes = round((time.process_time() - began) / 60, 2)
         method = as_method(model)
-        row = config | {
-            "set5_psnr_db": mean_db(method, "Set5"), "validation_psnr_db": None,
-            "validation_images": self.origin, "minutes": minutes, "config": config,
-        }  # fmt: skip
+        row, db = config | {"set5_psnr_db": mean_db(method, "Set5")}, None
         if config.get("atoms") != 768 and config.get("k", 1) < 100:  # the rest is slow
-            db = self.judge.psnr_db(partial(enhance_each, method))
-            row["validation_psnr_db"] = round(db, 4)
+            db = round(self.judge.psnr_db(partial(enhance_each, method)), 4)
+        row |= {"validation_psnr_db": db, "validation_images": self.origin}
+        row |= {"minutes": minutes, "config": config}
         if isinstance(model, torch.nn.Module):
             learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
             row["learnt"] = learnt if "steps" in config else 0
@@ -160,19 +153,18 @@ def starts(bench: Bench, steps: int, seeds: int, rates: dict) -> None:
 
     `rates`: those known, by start; the others are found with the first seed, and added.
     """
+
+    def db(how, rate, seed):
+        config = {"name": f"SRCNN from {how}", "group": "starts", "network": "SRCNN"}
+        config |= {"start": how, "steps": steps, "learning_rate": rate, "seed": seed}
+        return bench.record(config)["validation_psnr_db"]
+
     for how in STARTS:
-        name = f"SRCNN from {how}"
-        bench.record({"name": name, "group": "untrained"})
-
-        def db(rate, seed=0, name=name, how=how):
-            config = {"name": name, "group": "starts", "network": "SRCNN", "start": how}
-            learnt = {"steps": steps, "learning_rate": rate, "seed": seed}
-            return bench.record(config | learnt)["validation_psnr_db"]
-
+        bench.record({"name": f"SRCNN from {how}", "group": "untrained"})
         if how not in rates:
-            rates[how] = max(RATES, key=db)
+            rates[how] = max(RATES, key=partial(db, how, seed=0))
         for seed in range(seeds):
-            db(rates[how], seed)
+            db(how, rates[how], seed)
 
 
 def main() -> None:

@@ -6,45 +6,23 @@ Measured first on the machine as it is, then with another program that keeps one
 busy.  The ways take turns, so whatever else the machine does falls on all of them; a
 ratio is the median over the rounds, a change the largest difference in 0…1.  At last a
 process of its own enlarges an image to 24 megapixels, and its largest memory is read
-(--megapixels 0 leaves this out).
-With --record the rows go to data/studies/upscale.json.
+(--megapixels 0 leaves this out).  --record: the rows go to data/studies/upscale.json.
 """
 
-import contextlib
 import copy
 import multiprocessing
-import os
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import torch
 
-from benchmarks.rows import SCALE, Rows, facts, options
+from benchmarks.rows import SCALE, Rows, facts, options, other_program
 from srcnn_lib import checkpoints, datasets, images, methods
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN
-
-MODELS = ("9-1-5", "9-5-5")
-
-
-@contextlib.contextmanager
-def other_program(busy: bool):
-    """Another process that keeps a core busy, if `busy`."""
-    work = "import os\nos.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
-    work = work * hasattr(os, "sched_setaffinity") + "while True: pass"
-    process = subprocess.Popen([sys.executable, "-c", work]) if busy else None
-    try:
-        time.sleep(0.5 * busy)
-        yield
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
 
 
 def photograph(size: int) -> np.ndarray:
@@ -72,15 +50,11 @@ def compare(model: SRCNN, y: np.ndarray, rounds: int) -> list[dict]:
                 run()
                 taken[way].append(time.perf_counter() - began)
     usual = "usual call"
-    return [
-        {
-            "way": way,
-            "seconds": round(statistics.median(seconds), 4),
-            "ratio": round(float(np.median(np.divide(taken[usual], seconds))), 2),
-            "change": float(f"{np.abs(results[way] - results[usual]).max():.1e}"),
-        }
-        for way, seconds in taken.items()
-    ]
+    return [{
+        "way": way, "seconds": round(statistics.median(seconds), 4),
+        "ratio": round(float(np.median(np.divide(taken[usual], seconds))), 2),
+        "change": float(f"{np.abs(results[way] - results[usual]).max():.1e}"),
+    } for way, seconds in taken.items()]  # fmt: skip
 
 
 def memory_gb(model: str, megapixels: float) -> float:
@@ -96,10 +70,9 @@ def main() -> None:
     rows = []
     common = {"scale": SCALE, "threads": args.threads, "rounds": args.rounds} | facts()
     for busy in (False, True):
-        load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-        for name in MODELS:
+        for name in ("9-1-5", "9-5-5"):
             model = checkpoints.load(name, SCALE).eval()
-            with other_program(busy):
+            with other_program(busy) as load:
                 found = compare(model, photograph(args.size), args.rounds)
             for row in found:
                 row = {"model": name, "busy": busy, "load": load} | row
