@@ -221,10 +221,10 @@ def status(*, verify: bool = False) -> list[Status]:
     rows = []
     for name, entry in registry().items():
         folder, found, _ = _look(name, verify)
-        where, files = str(folder) if found else "not here", entry["files"]
-        megabytes = round(sum(k.get("size", 0) for k in files.values()) / 1e6, 1)
-        about = megabytes, entry["licence"], entry["purpose"]
-        rows.append(Status(name, where, len(found), len(files), *about))
+        counts = str(folder) if found else "not here", len(found), len(entry["files"])
+        megabytes = sum(facts.get("size", 0) for facts in entry["files"].values()) / 1e6
+        about = round(megabytes, 1), entry["licence"], entry["purpose"]
+        rows.append(Status(name, *counts, *about))
     return rows
 
 

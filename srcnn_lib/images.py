@@ -157,8 +157,7 @@ def luma(image: np.ndarray, kind: str = "y") -> np.ndarray:
     if image.ndim == 2:
         return image
     rgb = planes(image, "rgb")
-    y = rgb_to_ycbcr(rgb / 255.0)[..., 0] if kind == "y" else rgb @ RGB_TO_GRAY
-    return to_uint8(y)
+    return planes(rgb, "ycbcr")[..., 0] if kind == "y" else to_uint8(rgb @ RGB_TO_GRAY)
 
 
 def planes(image: np.ndarray, colour: str = "y") -> np.ndarray:

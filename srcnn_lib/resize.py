@@ -77,7 +77,6 @@ def resize_matrix(
     scale = n_out / n_in if scale is None else scale
     weight, width = KERNELS[method]
     stretch = scale if antialias and scale < 1 and method != "nearest" else 1.0
-
     # Pixel i has its centre at i + 1/2, in the output and in the input.
     centre = (np.arange(n_out) + 0.5) / scale - 0.5  # (n_out,)
     first = np.floor(centre - width / stretch / 2)

@@ -81,12 +81,9 @@ def overlay(
     Menus choose among more.  In print and without scripts all stand side by side.  In
     a running notebook sliders move the window too.
 
-    Parameters
-    ----------
-    pictures : name → picture, all of one shape.
-    window : top, left, size in pixels of the square to show; None: the whole.  The
-        page holds what is shown, so give small windows.
-    zoom : screen pixels per picture pixel, at most, by nearest neighbour.
+    `pictures` is name → picture, all of one shape; `window` is top, left, size in
+    pixels of the square to show, small, as the page holds it; None: the whole.  `zoom`
+    is screen pixels per picture pixel, at most, by nearest neighbour.
     """
     arrays = {str(k): np.asarray(_to_image(v)) for k, v in pictures.items()}
     names, shapes = list(arrays), {array.shape for array in arrays.values()}
@@ -129,19 +126,11 @@ def frames(
     """Pictures that a reader steps through, with a slider or by a button.
 
     On paper and without scripts it is the picture it starts with.  In a running
-    notebook let ipywidgets call its `draw`::
+    notebook ipywidgets call its `draw`: ``interact(steps.draw, k=(1, 5))``.
 
-        steps = widgets.frames(f, at=(1, 2, 5), caption="…", alt="…")
-        if widgets.live():
-            interact(steps.draw, k=(1, 5))
-        steps
-
-    Parameters
-    ----------
-    pictures : label → picture or Figure, all of one size.  Or a function that gives
-        this for a value, or a tuple of it and what to say of it.
-    at : the values whose pictures the page holds, for a function.
-    name, start : what the slider changes, and the frame to begin with.
+    `pictures` is label → picture or Figure, all of one size; or a function that gives
+    this for a value, or a tuple of it and what to say of it; then the page holds the
+    pictures of the values `at`.  The slider is called `name` and begins at `start`.
     """
 
     def look(value):
@@ -158,8 +147,7 @@ def frames(
     sizes = sorted({image.size for _, image in held})
     if len(sizes) != 1:
         raise ValueError(f"frames needs pictures of one size, not {sizes}")
-    held = [[label, _address(image)] for label, image in held]
-    first = range(len(held))[start]
+    held, first = [[label, _address(im)] for label, im in held], range(len(held))[start]
     data = {"name": name, "first": first, "frames": held}
     data = json.dumps(data).replace("<", r"\u003c")  # no </script>
     page = f"""<figure class="srcnn-frames">

@@ -121,11 +121,6 @@ def test_how_a_result_differs_is_told(name, number, change):
     assert told.id == name and number in told.message and "np." not in told.message
 
 
-def test_a_transposed_picture_is_noticed():
-    turned = lambda rgb: ANSWERS["1.2"][0](rgb).T  # noqa: E731
-    assert id_of("1.2", turned) == "result-transposed"
-
-
 @pytest.mark.parametrize("number", VALUES)
 def test_a_wrong_number_does_not_tell_the_right_one(number):
     """Or the check would give its answer away."""
@@ -153,8 +148,9 @@ def test_of_several_results_the_wrong_one_is_named(name, number, change):
     assert told.id == name and number in told.message
 
 
-def test_changed_input_is_noticed():
+def test_a_transposed_picture_and_a_changed_input_are_noticed():
     def in_place(hr_255, sr_255, crop):
         hr_255 -= sr_255
 
     assert id_of("1.1", in_place) == "in-place"
+    assert id_of("1.2", lambda rgb: ANSWERS["1.2"][0](rgb).T) == "result-transposed"

@@ -31,8 +31,8 @@ def perceptual_hash(figure) -> np.ndarray:
 
 
 def waterfall():
-    states = {"Pillow": 27.1, "luma": 28.4, "MATLAB's kernel": 28.2, "paper": 30.39}
-    return plots.plot_steps([*states], [*states.values()], target_db=30.39)
+    names = ["Pillow", "luma", "MATLAB's kernel", "paper"]
+    return plots.plot_steps(names, [27.1, 28.4, 28.2, 30.39], target_db=30.39)
 
 
 def curves():

@@ -42,14 +42,6 @@ def cut_columns(lr_wide, hr, size, stride, border):
     return inputs.transpose(1, 2), labels.transpose(1, 2)
 
 
-def descend(w, grads, learning_rate, momentum):
-    velocity = 0
-    for g in grads:
-        velocity = momentum * velocity - learning_rate * g
-        w = w + velocity
-    return w
-
-
 def by_torch(w, grads, learning_rate, momentum, **options):
     weight = torch.nn.Parameter(torch.tensor(w))
     options = {"momentum": momentum} | options
@@ -58,12 +50,6 @@ def by_torch(w, grads, learning_rate, momentum, **options):
         weight.grad = torch.tensor(g)
         optimiser.step()
     return weight
-
-
-def plain(w, grads, learning_rate, momentum):
-    for g in grads:
-        w = w - learning_rate * g
-    return w
 
 
 def damped(w, grads, learning_rate, momentum):
@@ -83,9 +69,8 @@ def stale(w, grads, learning_rate, momentum):
 
 
 def probabilities(errors, share):
-    return np.array(
-        [share * e / sum(errors) + (1 - share) / len(errors) for e in errors]
-    )
+    n = len(errors)
+    return np.array([share * e / sum(errors) + (1 - share) / n for e in errors])
 
 
 def important(errors, share):
@@ -96,11 +81,6 @@ def important(errors, share):
 def normalised(errors, share):
     weights = 1 / probabilities(errors, share)
     return probabilities(errors, share), weights / weights.sum()
-
-
-def only_errors(errors, share):
-    p = errors / np.sum(errors)
-    return p, 1 / p / errors.size
 
 
 ANSWERS = {
@@ -119,7 +99,7 @@ ANSWERS = {
         "stride": lambda y, x, s, t, b: cut(y, x, s, 1, b), "columns": cut_columns,
     }),
     "6.3": (by_torch, {
-        "plain": plain,
+        "plain": lambda w, g, s, m: by_torch(w, g, s, 0),
         "uphill": lambda w, g, s, m: by_torch(w, g, s, m, maximize=True),
         "damped": damped, "stale": stale,
         "nesterov": lambda w, g, s, m: by_torch(w, g, s, m, nesterov=True),
@@ -129,7 +109,8 @@ ANSWERS = {
         "no-n": lambda e, s: (probabilities(e, s), 1 / probabilities(e, s)),
         "normalised": normalised,
         "unweighted": lambda e, s: (probabilities(e, s), np.ones(len(e))),
-        "errors-only": only_errors, "swapped": lambda e, s: important(e, 1 - s),
+        "errors-only": lambda e, s: important(e, 1),
+        "swapped": lambda e, s: important(e, 1 - s),
         "even-part": lambda e, s: (
             p := s * e / sum(e) + 1 - s, 1 / len(e) / p),
     }),
