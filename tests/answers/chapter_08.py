@@ -32,20 +32,10 @@ def without(weight, bias, levels, keep):
     return weight[:, keep], new
 
 
-def matched(a, b):
-    cosine = np.abs(cosines(a, b))
-    i, j = linear_sum_assignment(-cosine)
-    return cosine[i, j].mean()
-
-
-def with_sign(a, b):
+def matched(a, b, before=np.abs, after=np.abs):
+    """`before` and `after` the pairs are chosen, the sign is left out or not."""
     cosine = cosines(a, b)
-    return cosine[linear_sum_assignment(-cosine)].mean()
-
-
-def sign_later(a, b):
-    cosine = cosines(a, b)
-    return np.abs(cosine[linear_sum_assignment(-cosine)]).mean()
+    return after(cosine[linear_sum_assignment(-before(cosine))]).mean()
 
 
 def greedy(a, b):
@@ -92,7 +82,8 @@ ANSWERS = {
         "levels": lambda w, b, v, keep: without(w, b, np.ones(len(v)), keep),
     }),
     "8.4": (matched, {
-        "signed": with_sign, "late-sign": sign_later,
+        "signed": lambda a, b: matched(a, b, np.asarray, np.asarray),
+        "late-sign": lambda a, b: matched(a, b, before=np.asarray),
         "twice": lambda a, b: np.mean([max(abs(r)) for r in cosines(a, b)]),
         "greedy": greedy, "sum": lambda a, b: len(a) * matched(a, b),
         "in-place-order": lambda a, b: np.abs(np.diag(cosines(a, b))).mean(),

@@ -18,19 +18,7 @@ def gathered(place):
     return maps_of
 
 
-def interleaved(k, row, column, r, h, w):
-    return r * row + k // r, r * column + k % r
-
-
-def by_columns(k, row, column, r, h, w):
-    return r * row + k % r, r * column + k // r
-
-
-def in_parts(k, row, column, r, h, w):
-    return h * (k // r) + row, w * (k % r) + column
-
-
-right_maps = gathered(interleaved)
+right_maps = gathered(lambda k, i, j, r, h, w: (r * i + k // r, r * j + k % r))
 
 
 def stamps(turn=lambda stamp: stamp, zeros=-1, after=0):
@@ -59,7 +47,8 @@ def inside_only(features, stamp, r):
 
 ANSWERS = {
     "12.1": (right_maps, {
-        "columns": gathered(by_columns), "blocks": gathered(in_parts),
+        "columns": gathered(lambda k, i, j, r, h, w: (r * i + k % r, r * j + k // r)),
+        "blocks": gathered(lambda k, i, j, r, h, w: (k // r * h + i, k % r * w + j)),
         "reversed": lambda x, r: torch.flip(right_maps(x, r), [1]),
         "transposed": lambda x, r: right_maps(x, r).permute(0, 1, 3, 2),
         "means": lambda x, r: torch.cat([F.avg_pool2d(x, r)] * r ** 2, dim=1),
