@@ -14,7 +14,7 @@ import sys
 from collections import UserDict, namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import pooch
@@ -88,7 +88,7 @@ def load(name: str, *, fallback: str | None = None) -> Dataset:
 
 def _short_name(file: str) -> str:
     """`baby_GT.bmp` → `baby`, `Set5/x2/baby.png` → `Set5/x2/baby`."""
-    return PurePath(file).with_suffix("").as_posix().removesuffix("_GT")
+    return Path(file).with_suffix("").as_posix().removesuffix("_GT")
 
 
 def from_folder(path: str | os.PathLike, subfolders: bool = False) -> Dataset:
@@ -105,8 +105,7 @@ def from_folder(path: str | os.PathLike, subfolders: bool = False) -> Dataset:
         files += [Path(here, f) for f in found if is_new and f[0] != "."]
     for file in sorted(files):
         if file.suffix.lower() in images.SUFFIXES and file.is_file():
-            name = file.relative_to(root).as_posix()
-            short = _short_name(name)
+            short = _short_name(name := file.relative_to(root).as_posix())
             paths[name if short in paths else short] = file
     if not paths:
         what = f"holds no pictures ({', '.join(images.SUFFIXES)})"

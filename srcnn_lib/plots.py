@@ -1,7 +1,4 @@
-"""Figures and tables that more than one page shows.
-
-Everything here draws what it is given; nothing is judged or loaded.
-"""
+"""Figures and tables that more than one page shows, of what they are given."""
 
 import io
 import json
@@ -118,8 +115,7 @@ def crop_images(
 ) -> Figure:
     """The same window (top, left, size) of several pictures; see `show_images`."""
     top, left, size = window
-    inside = slice(top, top + size), slice(left, left + size)
-    cut = {caption: image[inside] for caption, image in images.items()}
+    cut = {k: x[top : top + size, left : left + size] for k, x in images.items()}
     return show_images(cut, zoom=zoom, **options)
 
 
