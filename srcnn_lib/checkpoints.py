@@ -43,20 +43,17 @@ def folder() -> Path:
 
 def names() -> dict[str, tuple[int, ...]]:
     """Networks and the scales they exist for: ours, then the authors'."""
-    ours: dict[str, list[int]] = {}
+    ours: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder().glob("*_x[0-9].safetensors")):
         name, _, scale = path.stem.rpartition("_x")
         if name not in OTHER_METHODS:
-            ours.setdefault(name, []).append(int(scale))
-    official = {name: scales for name, (_, scales) in OFFICIAL.items()}
-    return {name: tuple(scales) for name, scales in ours.items()} | official
+            ours[name] = (*ours.get(name, ()), int(scale))
+    return ours | {name: scales for name, (_, scales) in OFFICIAL.items()}
 
 
 def locate(name: str, scale: int | None = None) -> Path:
-    """The file that a model name means; CheckpointError when there is none.
-
-    DataError: the authors' models can't be had.
-    """
+    """The file that a model name means, else CheckpointError; for the authors' models,
+    which may have to be downloaded, also `datasets.DataError`."""
     if Path(name).suffix in (".safetensors", ".mat"):
         if not Path(name).is_file():
             raise CheckpointError(f"{name}: no such file")
@@ -77,16 +74,10 @@ def locate(name: str, scale: int | None = None) -> Path:
 def load(name: str, scale: int | None = None) -> SRCNN:
     """Load a network by name (see `names`) or from a file, on the CPU.
 
-    Parameters
-    ----------
-    name : such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
-        .safetensors or .mat.
-    scale : the magnification.  A card that says another one is an error; where there is
-        no card, a file name that does, such as x3.mat, is a warning.
-
-    Raises
-    ------
-    CheckpointError : for unknown, unfit or damaged weights.
+    `name` is such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
+    .safetensors or .mat.  A card for another scale is an error; where there is no card,
+    a file name that says another one, such as x3.mat, is a warning.  Raises
+    CheckpointError for unknown, unfit or damaged weights.
     """
     path = locate(name, scale)
     if path.suffix == ".mat":
@@ -101,9 +92,9 @@ def load(name: str, scale: int | None = None) -> SRCNN:
         sizes = tuple(card["f"]), tuple(card["n"]), card["channels"]
         model = SRCNN(*sizes, card.get("residual", False))
         model.load_state_dict(tensors)
+        return model
     except (KeyError, RuntimeError, TypeError, ValueError) as e:
         raise _damaged(path, e) from None
-    return model
 
 
 def _damaged(path, why: Exception, whose="weights of this book") -> CheckpointError:
@@ -117,10 +108,7 @@ def read_card(path: str | os.PathLike) -> dict:
         raise CheckpointError(f"{path}: no such file")
     try:
         with safe_open(path, "pt") as file:
-            card = json.loads(file.metadata()["card"])
-        if isinstance(card, dict):
-            return card
-        raise ValueError("its card is no card")
+            return dict(json.loads(file.metadata()["card"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as e:
         raise _damaged(path, e) from None
 
@@ -128,15 +116,14 @@ def read_card(path: str | os.PathLike) -> dict:
 def read_tensors(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict]:
     """The tensors of a .safetensors file, all finite, on the CPU, and its card."""
     card = read_card(path)
-    tensors = load_file(path)  # `safe_open` has checked the file
-    _check_finite(tensors, path)
-    return tensors, card
+    return _finite(load_file(path), path), card  # `safe_open` has checked the file
 
 
-def _check_finite(tensors: dict[str, torch.Tensor], path: str | os.PathLike) -> None:
+def _finite(tensors: dict[str, torch.Tensor], path) -> dict[str, torch.Tensor]:
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} is not finite; take other weights")
+    return tensors
 
 
 def budget(card: dict, key: str) -> float:
@@ -161,10 +148,9 @@ def write_tensors(
 ) -> Path:
     """Write tensors into a .safetensors file, and their card into it and beside it.
 
-    The date is added to the card, and beside it the sha256 of the tensors' file.
+    A date is added to the card, and to the one beside it the sha256 of the file.
     """
-    path, today = Path(path), datetime.date.today().isoformat()
-    card = card | {"date": card.get("date", today)}
+    path, card = Path(path), {"date": datetime.date.today().isoformat()} | card
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     blob = save(tensors, metadata={"card": json.dumps(card)})
     write_atomically(path, blob)
@@ -178,9 +164,8 @@ def _load_mat(path: Path) -> SRCNN:
     """The authors' MATLAB weights, for luma (their SRCNN.m, 2014).
 
     Each filter is a column-major vector of f × f weights: weights_conv1 (f1², n1),
-    weights_conv2 (n1, f2², n2), weights_conv3 (n2, f3²); biases (n, 1).
-    ``imfilter`` is correlation, as Conv2d is.  ``loadmat`` executes nothing: it
-    gives functions and objects of MATLAB as such, without calling them.
+    weights_conv2 (n1, f2², n2), weights_conv3 (n2, f3²); biases (n, 1).  ``imfilter``
+    is correlation, as Conv2d is.  ``loadmat`` executes nothing that it reads.
     """
     from scipy.io import loadmat
 
@@ -199,7 +184,7 @@ def _load_mat(path: Path) -> SRCNN:
                 conv.bias.copy_(torch.from_numpy(bias))
     except Exception as e:  # scipy raises many kinds
         raise _damaged(path, e, "the authors' weights") from None
-    _check_finite(model.state_dict(), path)
+    _finite(model.state_dict(), path)
     return model
 
 
@@ -219,18 +204,15 @@ def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
         constants[f"pads{i}"] = np.int64([0, 0, margin, margin] * 2)
         constants[f"W{i}"] = conv.weight.detach().cpu().numpy()
         constants[f"b{i}"] = conv.bias.detach().cpu().numpy()
-        lines.append(f'padded{i} = Pad <mode = "edge"> ({last}, pads{i})')
-        lines.append(f"sum{i} = Conv (padded{i}, W{i}, b{i})")
-        lines.append(f"maps{i} = Relu (sum{i})")
+        lines += [f'padded{i} = Pad <mode = "edge"> ({last}, pads{i})',
+                  f"sum{i} = Conv (padded{i}, W{i}, b{i})",
+                  f"maps{i} = Relu (sum{i})"]  # fmt: skip
         last = f"maps{i}"
-    lines[-1] = f"sr_y = Identity (sum{i})"  # no ReLU
-    if model.architecture.residual:
-        lines[-1] = f"sr_y = Add (sum{i}, y)"
+    last = f"Add (sum{i}, y)" if model.architecture.residual else f"Identity (sum{i})"
+    lines[-1] = f"sr_y = {last}"  # no ReLU
     port = f"float[1, {model.architecture.channels}, height, width]"
-    whole = parser.parse_model(
-        f'<ir_version: 8, opset_import: ["": 17]> SRCNN ({port} y) => ({port} sr_y) '
-        "{" + "\n".join(lines) + "}"
-    )
+    head = f'<ir_version: 8, opset_import: ["": 17]> SRCNN ({port} y) => ({port} sr_y) '
+    whole = parser.parse_model(head + "{" + "\n".join(lines) + "}")
     for name, array in constants.items():
         whole.graph.initializer.append(numpy_helper.from_array(array, name))
     checker.check_model(whole)

@@ -133,7 +133,7 @@ def _results(args) -> int:
         for dataset, scale in [(d, s) for d in sets for s in scales]:
             choices = {"model": args.model, "luma": args.luma, "device": args.device}
             row = results.measure(args.method, dataset, scale, **choices)
-            path, psnr_db = results.record([row])[0], row["mean"]["psnr_db"]
+            path, psnr_db = results.record(row), row["mean"]["psnr_db"]
             print(f"{path.name}: {psnr_db:.2f} dB, {row['command']}")
         return 0
     count = {"equal": 0, "differs": 0, "not here": 0}

@@ -26,10 +26,8 @@ Method = Callable[[np.ndarray, int], np.ndarray]
 
 SCALES = (2, 3, 4)
 #: The protocol in one line, kept with every recorded number.
-PROTOCOL = (
-    "uint8 luma, mod-crop, float LR by MATLAB bicubic with antialiasing and "
-    "clamped borders, uint8 output, crop = scale"
-)
+PROTOCOL = ("uint8 luma, mod-crop, float LR by MATLAB bicubic with antialiasing and "
+            "clamped borders, uint8 output, crop = scale")  # fmt: skip
 
 
 class Score(NamedTuple):
@@ -42,36 +40,27 @@ class Score(NamedTuple):
 
 
 def degrade(
-    image: np.ndarray,
-    scale: int,
-    *,
-    kind: str = "y",
-    colour: str = "y",
-    border: str = "clamp",
-    lr_uint8: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
+    image: np.ndarray, scale: int, *, kind: str = "y", colour: str = "y",
+    border: str = "clamp", lr_uint8: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Steps 1–3: the HR image that is to be restored, and its LR image.
 
     Parameters
     ----------
     image : uint8 (H, W), (H, W, 3) or (H, W, 4).
+    scale : 2, 3 or 4; ValueError for another one, or for an unfit picture.
     kind : of luma, see `images.luma`.
-    colour : ``"y"``, or ``"ycbcr"`` or ``"rgb"`` for three planes in place of
-        the luma, see `images.planes`.
+    colour : ``"y"``; ``"ycbcr"`` or ``"rgb"`` for three planes, see `images.planes`.
     border : see `resize.resize_matrix`.
-    lr_uint8 : round the LR image to 8 bits. The protocol does not; only the
-        paper's bicubic row on BSD200 needs it.
+    lr_uint8 : round the LR image to 8 bits. The protocol does not; only the paper's
+        bicubic row on BSD200 needs it.
 
     Returns
     -------
     hr : uint8 (H', W') or (H', W', 3); H' and W' are multiples of `scale`.
     lr : float64 (H'/scale, W'/scale) or with three planes, about 0…1.
-
-    Raises
-    ------
-    ValueError : when `scale` is not 2, 3 or 4, or for an unfit picture.
     """
-    check_scale(scale)
+    _check_scale(scale)
     hr = luma(image, kind) if colour == "y" else planes(image, colour)
     hr = modcrop(hr, scale)
     if not hr.size:
@@ -81,19 +70,18 @@ def degrade(
     return hr, imresize(hr / 255.0, 1 / scale, border=border)
 
 
+def _check_scale(scale) -> None:
+    if scale not in SCALES:
+        raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
+
+
 def pair(
     image: np.ndarray, scale: int, colour: str = "y"
 ) -> tuple[np.ndarray, np.ndarray]:
     """What SRCNN is given and what it should return, to train and validate.
 
-    Parameters
-    ----------
-    image, scale, colour : see `degrade`.
-
-    Returns
-    -------
-    The bicubic image and the HR image, both float32 in about 0…1 and
-    (H', W'), or (H', W', 3) for three planes.
+    For the parameters see `degrade`.  Returns the bicubic image and the HR image, both
+    float32 in about 0…1 and (H', W'), or (H', W', 3) for three planes.
     """
     hr, lr = degrade(image, scale, colour=colour)
     return bicubic(lr, scale).astype(np.float32), (hr / 255.0).astype(np.float32)
@@ -104,9 +92,7 @@ def score(
 ) -> Score:
     """All steps for one picture; `choices` are kind, border, lr_uint8 of `degrade`.
 
-    Raises
-    ------
-    ValueError : when SSIM's window does not fit into the cropped picture.
+    Raises ValueError when SSIM's window does not fit into the cropped picture.
     """
     hr_y, lr_y = degrade(image, scale, **choices)
     if min(hr_y.shape) < 11 + 2 * scale:
@@ -123,35 +109,22 @@ def score(
 
 
 def evaluate(
-    method: Method,
-    images: Mapping[str, np.ndarray],
-    scale: int,
-    *,
-    on_score: Callable[[Score], None] | None = None,
-    **choices,
-) -> list[Score]:
-    """Score a method on every picture.
+    method: Method, images: Mapping[str, np.ndarray], scale: int, *,
+    on_score: Callable[[Score], None] = lambda score: None, **choices,
+) -> list[Score]:  # fmt: skip
+    """Score a method on every picture, uint8 by name, such as a `datasets.Dataset`.
 
-    Parameters
-    ----------
-    images : name → uint8 picture, such as a `datasets.Dataset`.
-    on_score : called with each `Score`, to show progress.
-    choices : those of `degrade`: kind, border, lr_uint8.
-
-    Raises
-    ------
-    ValueError : for a bad scale, or an unfit picture, which the message names.
+    `on_score` is called with each `Score`, to show progress; `choices` are those of
+    `score`.  Raises ValueError for a bad scale, or an unfit picture, which it names.
     """
-    check_scale(scale)
+    _check_scale(scale)
     scores = []
     for name in images:
         try:
-            row = score(method, images[name], scale, name=name, **choices)
+            scores.append(score(method, images[name], scale, name=name, **choices))
         except ValueError as e:
             raise ValueError(f"{name}: {e}") from None
-        scores.append(row)
-        if on_score is not None:
-            on_score(row)
+        on_score(scores[-1])
     return scores
 
 
@@ -159,27 +132,6 @@ def mean(scores: list[Score]) -> tuple[float, float]:
     """Mean PSNR in dB and mean SSIM."""
     psnr_db, ssim_ = np.mean([(s.psnr_db, s.ssim) for s in scores], axis=0)
     return float(psnr_db), float(ssim_)
-
-
-def check_scale(scale) -> None:
-    """Raise ValueError, in one line, for a scale the paper doesn't have."""
-    if scale not in SCALES:
-        raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
-
-
-def _inner(image: np.ndarray, crop: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    if 2 * crop >= min(height, width):
-        size = f"{height}×{width} pixels"
-        raise ValueError(f"a border of {crop} leaves nothing of {size}")
-    return image[crop : height - crop, crop : width - crop].astype(float)
-
-
-def _cropped(hr_img, sr_img, crop: int) -> tuple[np.ndarray, np.ndarray]:
-    hr_img, sr_img = np.asarray(hr_img), np.asarray(sr_img)
-    if hr_img.shape != sr_img.shape:
-        raise ValueError(f"shapes differ: {hr_img.shape} and {sr_img.shape}")
-    return _inner(hr_img, crop), _inner(sr_img, crop)
 
 
 def psnr(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
@@ -190,9 +142,7 @@ def psnr(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
     hr_img, sr_img : arrays (H, W) or (H, W, C), in the range 0…`peak`.
     crop : pixels left out on each side (the paper: the scale).
 
-    Raises
-    ------
-    ValueError : when shapes differ or nothing is left.
+    Raises ValueError when shapes differ or nothing is left.
     """
     hr, sr = _cropped(hr_img, sr_img, crop)
     mse = np.mean((hr - sr) ** 2)
@@ -203,15 +153,8 @@ def psnr(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
 def ssim(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
     """Structural similarity, at most 1: 11×11 Gaussian window, σ = 1.5.
 
-    Parameters
-    ----------
-    hr_img, sr_img : arrays (H, W), in the range 0…`peak`; at least 11×11
-        pixels after the crop.
-    crop : pixels left out on each side (the paper: the scale).
-
-    Raises
-    ------
-    ValueError : when shapes differ or fewer than 11×11 pixels are left.
+    The parameters are those of `psnr`, but of pictures (H, W).  Raises ValueError when
+    shapes differ or fewer than 11×11 pixels are left after the crop.
 
     Source: Wang et al., IEEE TIP 13(4), 2004, section III-C; means over the
     windows that lie wholly inside, population covariance.
@@ -221,3 +164,14 @@ def ssim(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
         raise ValueError(f"SSIM needs 11×11 pixels, not {hr.shape}")
     choices = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(hr, sr, data_range=peak, **choices))
+
+
+def _cropped(hr_img, sr_img, crop: int) -> list[np.ndarray]:
+    """Both pictures as float64, without `crop` pixels on each side."""
+    shape = np.shape(hr_img)
+    if shape != np.shape(sr_img):
+        raise ValueError(f"shapes differ: {shape} and {np.shape(sr_img)}")
+    if 2 * crop >= min(shape[:2]):
+        raise ValueError(f"a border of {crop} pixels leaves nothing of {shape}")
+    inner = [slice(crop, n - crop) for n in shape[:2]]
+    return [np.asarray(image)[*inner].astype(float) for image in (hr_img, sr_img)]

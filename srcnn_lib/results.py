@@ -1,14 +1,13 @@
 """Recorded results: write them, verify them, compare them with the paper's.
 
-``data/results/*.json`` has the rows of one model each, by data set, scale and kind of
-luma, with pictures, protocol, command, date and device; ``data/printed.csv`` what the
-papers print.
+``data/results/*.json`` has a model's rows each, ``data/printed.csv`` what papers print.
 """
 
 import csv
 import datetime
 import functools
 import hashlib
+import itertools
 import json
 import operator
 from collections import namedtuple
@@ -20,8 +19,9 @@ import numpy as np
 from . import checkpoints, datasets, methods, protocol
 from .files import write_atomically
 from .methods import sparse_coding, trained
+from .models import choose_device
+from .threads import spread
 
-SET5 = ("baby", "bird", "butterfly", "head", "woman")
 #: Weights without biases (TPAMI section 4.3.2).
 WEIGHTS = {"9-1-5": 8_032, "9-3-5": 24_416, "9-5-5": 57_184}
 _R, _Q = "recomputed", "quoted"
@@ -43,8 +43,8 @@ KEYS = ("method", "model", "dataset", "scale", "luma")
 _key = operator.itemgetter(*KEYS)
 #: A printed number: psnr_db or ssim of an image or, where that is None, the mean;
 #: checked is "recomputed", "printed" or "quoted" (from later papers).
-Printed = namedtuple("Printed", (*KEYS, "metric", "image", "value", "source", "page",
-                                 "checked"))  # fmt: skip
+_VALUE = ("metric", "image", "value", "source", "page", "checked")
+Printed = namedtuple("Printed", KEYS + _VALUE)
 #: What `verify` finds: the verdict is "equal", "differs" or "not here".
 Check = namedtuple("Check", "row verdict detail")
 #: A printed number beside ours.  made: "authors' weights", "trained here" or "run
@@ -66,16 +66,14 @@ def printed(
     method: str, dataset: str, scale: int, *, model: str | None = None,
     metric: str = "psnr_db", image: str | None = None, luma: str | None = None,
 ) -> Printed | None:  # fmt: skip
-    """The printed number, or None where the papers have none.
-
-    `luma` is the paper's own where not given: gray on BSD200, y elsewhere.
-    """
+    """The printed number, or None; `luma` is the paper's own where it is not given:
+    gray on BSD200, y elsewhere."""
     luma = luma or ("gray" if dataset == "BSD200" else "y")
     wanted = (method, model, dataset, scale, luma, metric, image)
     return next((row for row in printed_rows() if row[:7] == wanted), None)
 
 
-def folder() -> Path:
+def results_folder() -> Path:
     """Where the recorded results lie."""
     return datasets.data_folder() / "results"
 
@@ -86,7 +84,7 @@ def _read(path: Path):
 
 def rows() -> list[dict]:
     """All recorded rows."""
-    return [row for path in sorted(folder().glob("*.json")) for row in _read(path)]
+    return [r for path in sorted(results_folder().glob("*.json")) for r in _read(path)]
 
 
 def recorded(
@@ -99,9 +97,9 @@ def recorded(
     return next((row for row in rows() if _key(row) == wanted), None)
 
 
-def _numbers(row: dict) -> dict[str | None, dict]:
-    """Picture → its PSNR and SSIM; None → their means."""
-    return {None: row["mean"]} | {image["name"]: image for image in row["images"]}
+def _numbers(row: dict) -> dict[str, dict]:
+    """Picture → its PSNR and SSIM; ``"mean"`` → their means."""
+    return {"mean": row["mean"]} | {image["name"]: image for image in row["images"]}
 
 
 def measure(
@@ -123,11 +121,9 @@ def measure(
         "protocol": protocol.PROTOCOL,
         "command": command + (" --luma gray" if luma == "gray" else ""),
         "date": datetime.date.today().isoformat(),
-        "images": [
-            {"name": s.name, "psnr_db": round(s.psnr_db, 4), "ssim": round(s.ssim, 6)}
-            for s in scores
-        ],
-    } | made
+        "images": [{"name": s.name, "psnr_db": round(s.psnr_db, 4),
+                    "ssim": round(s.ssim, 6)} for s in scores],
+    } | made  # fmt: skip
 
 
 def _made_by(method: str, model: str | None, scale: int) -> dict:
@@ -142,25 +138,19 @@ def _made_by(method: str, model: str | None, scale: int) -> dict:
     return {"minutes": minutes or None, "device": card.get("device")}
 
 
-def record(new: list[dict]) -> list[Path]:
-    """Write rows, each in the place of an older one of the same kind."""
-    written = {}
-    for row in new:
-        name = "_".join(filter(None, (row["method"], row["model"])))
-        path = folder() / f"{name.replace('/', '_')}.json"
-        kept = {_key(row): row for row in (*_read(path), row)}
-        ordered = [kept[key] for key in sorted(kept, key=str)]
-        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in ordered)
-        write_atomically(path, f"[\n{lines}\n]\n".encode())
-        written[path] = None
-    return list(written)
+def record(row: dict) -> Path:
+    """Write a row, in the place of an older one of the same kind; returns its file."""
+    name = "_".join(filter(None, (row["method"], row["model"])))
+    path = results_folder() / f"{name.replace('/', '_')}.json"
+    kept = {str(_key(r)): r for r in (*_read(path), row)}
+    lines = ",\n".join(json.dumps(kept[k], ensure_ascii=False) for k in sorted(kept))
+    write_atomically(path, f"[\n{lines}\n]\n".encode())
+    return path
 
 
 def verify(device: str = "auto", names: Collection[str] = ()) -> Iterator[Check]:
-    """Hold our weights to their cards, then recompute what this machine can.
-
-    `names` are data sets, where not all are wanted; ValueError: there is no row of one.
-    """
+    """Hold our weights to their cards, then recompute what this machine can; `names`
+    are the data sets, all if empty, and ValueError: nothing is recorded on one."""
     kept = [row for row in rows() if not names or row["dataset"] in names]
     if missing := set(names) - {row["dataset"] for row in kept}:
         raise ValueError(f"--dataset {min(missing)}: nothing is recorded on it")
@@ -169,34 +159,33 @@ def verify(device: str = "auto", names: Collection[str] = ()) -> Iterator[Check]
         card = _read(path.with_suffix(".json")) or {"sha256": "missing"}
         verdict = "equal" if digest == card["sha256"] else "differs"
         yield Check(path.name, verdict, f"sha256 {digest}, the card's {card['sha256']}")
-    for row in kept:
-        label = f"{row['model'] or row['method']} x{row['scale']} {row['dataset']}"
-        label += " (gray)" if row["luma"] == "gray" else ""
-        try:
-            now = measure(**{key: row[key] for key in KEYS}, device=device)
-        except datasets.DataError as e:
-            yield Check(label, "not here", str(e))
-        except checkpoints.CheckpointError as e:  # no or damaged weights
-            yield Check(label, "differs", str(e))
-        else:
-            yield Check(label, *_differ(row, now))
+    for name in {row["dataset"] for row in kept}:  # downloaded, before threads ask
+        datasets.load(name, fallback="demo-test")
+    at_a_time = spread if choose_device(device).type == "cpu" else map
+    yield from at_a_time(functools.partial(_recompute, device=device), kept)
 
 
-def _differ(row: dict, now: dict) -> tuple[str, str]:
-    after = _numbers(now)
-    for name, before in _numbers(row).items():
-        for metric, limit in TOLERANCE.items():
-            old, new = before[metric], after.get(name, {}).get(metric, "missing")
-            if new == "missing" or not abs(old - new) <= limit:
-                return "differs", f"{name or 'mean'}: {metric} was {old}, is {new}"
-    return "equal", "{psnr_db:.2f} dB, SSIM {ssim:.4f}".format(**now["mean"])
+def _recompute(row: dict, device: str) -> Check:
+    """Measure again what a row says, and compare."""
+    label = f"{row['model'] or row['method']} x{row['scale']} {row['dataset']}"
+    label += " (gray)" if row["luma"] == "gray" else ""
+    try:
+        now = measure(**{key: row[key] for key in KEYS}, device=device)
+    except (datasets.DataError, checkpoints.CheckpointError) as e:
+        is_away = isinstance(e, datasets.DataError)  # else: no or damaged weights
+        return Check(label, "not here" if is_away else "differs", str(e))
+    before, after = _numbers(row), _numbers(now)
+    for name, metric in itertools.product(before, TOLERANCE):
+        old, new = before[name][metric], after.get(name, {}).get(metric, np.nan)
+        if not abs(old - new) <= TOLERANCE[metric]:
+            return Check(label, "differs", f"{name}: {metric} was {old}, is {new}")
+    detail = "{psnr_db:.2f} dB, SSIM {ssim:.4f}".format(**now["mean"])
+    return Check(label, "equal", detail)
 
 
 def compare(means_only: bool = True) -> list[Compared]:
-    """Every printed number beside what this book recorded for it.
-
-    SRCNN, and SC at x3, appear twice: with the authors' weights, and as trained here.
-    """
+    """Every printed number beside what this book recorded for it; SRCNN, and SC at x3,
+    twice: with the authors' weights, and as trained here."""
     by_key, found = {_key(row): row for row in rows()}, []
     for p in (row for row in printed_rows() if not (means_only and row.image)):
         ours = p.model and p.model.removeprefix("official/").rpartition("-")[0]
@@ -207,28 +196,24 @@ def compare(means_only: bool = True) -> list[Compared]:
             row = by_key.get((p.method, model, p.dataset, p.scale, p.luma))
             value, difference, verdict = None, None, "not yet"
             if row is not None:
-                value = _numbers(row)[p.image][p.metric]
+                value = _numbers(row)[p.image or "mean"][p.metric]
                 digits = 2 if p.metric == "psnr_db" else 4
                 difference = round(round(value, digits) - p.value, digits)
-                verdict = ("below", "equal", "above")[int(np.sign(difference)) + 1]
+                verdict = ("equal", "above", "below")[int(np.sign(difference))]
             found.append(Compared(p, made, model, value, row, difference, verdict))
     return found
 
 
 def study(name: str) -> list[dict]:
     """Rows of a recorded experiment, as its program in `benchmarks` wrote."""
-    file = datasets.data_folder() / "studies" / f"{name}.json"
-    return json.loads(file.read_text(encoding="utf-8"))
+    return _read(datasets.data_folder() / "studies" / f"{name}.json")
 
 
 def ablation(name: str, preset: str = "quick") -> dict[str, list[dict]]:
-    """Variant → its rows, one a seed, as `benchmarks/ablations.py` wrote.
-
-    `verify` can't recompute them, as no weights are kept.  Rows without a preset count
-    for all.
-    """
+    """Variant → its rows, one a seed, as `benchmarks/ablations.py` wrote; those without
+    a preset count for all.  No weights are kept, so `verify` leaves them out."""
     found = {}
-    for row in _read(folder() / "ablations" / f"{name}.json"):
+    for row in _read(results_folder() / "ablations" / f"{name}.json"):
         if row.get("preset", preset) == preset:
             found.setdefault(row.get("name", row.get("arch")), []).append(row)
     return found
@@ -237,17 +222,16 @@ def ablation(name: str, preset: str = "quick") -> dict[str, list[dict]]:
 def glance() -> dict[str, str]:
     """For index.md: a table, and the seconds of training to the paper's average."""
     lines = ["| Set5, mean PSNR | x2 | x3 | x4 |", "|:--|--:|--:|--:|"]
-    small, large = "official/9-1-5-91", "official/9-5-5-imagenet"
-    for label, find, method, model in (
-        ("Bicubic, paper", printed, "bicubic", None),
-        ("Bicubic, this book", recorded, "bicubic", None),
-        ("SRCNN 9-1-5 from 91 images, paper", printed, "srcnn", small),
-        ("SRCNN 9-1-5, the authors' weights run here", recorded, "srcnn", small),
-        ("SRCNN 9-1-5 from 91 images, trained here", recorded, "srcnn", "9-1-5"),
-        ("SRCNN 9-5-5 from ImageNet, paper", printed, "srcnn", large),
-        ("SRCNN 9-5-5 from 91 images, trained here", recorded, "srcnn", "9-5-5"),
+    for label, find, model in (
+        ("Bicubic, paper", printed, None),
+        ("Bicubic, this book", recorded, None),
+        ("SRCNN 9-1-5 from 91 images, paper", printed, "official/9-1-5-91"),
+        ("SRCNN 9-1-5, the authors' weights run here", recorded, "official/9-1-5-91"),
+        ("SRCNN 9-1-5 from 91 images, trained here", recorded, "9-1-5"),
+        ("SRCNN 9-5-5 from ImageNet, paper", printed, "official/9-5-5-imagenet"),
+        ("SRCNN 9-5-5 from 91 images, trained here", recorded, "9-5-5"),
     ):
-        cells = []
+        cells, method = [], "srcnn" if model else "bicubic"
         for row in (find(method, "Set5", s, model=model) for s in protocol.SCALES):
             value = row and (row.value if find is printed else row["mean"]["psnr_db"])
             cells.append(f"{value:.2f} dB" if row else "not yet")

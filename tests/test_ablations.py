@@ -238,7 +238,7 @@ def test_a_run_that_diverges_is_a_row(program):
 
 @pytest.mark.parametrize("ablation", ablations.VARIANTS)
 def test_recorded_rows_are_of_the_programs_recipes(ablation):
-    rows = Rows(results.folder() / "ablations" / f"{ablation}.json")
+    rows = Rows(results.results_folder() / "ablations" / f"{ablation}.json")
     assert len({(r["preset"], r["name"], r["seed"]) for r in rows}) == len(rows) > 0
     for row in rows:
         changes = ablations.VARIANTS[ablation][row["name"]]

@@ -438,7 +438,7 @@ def test_results_record_and_verify(tmp_path, monkeypatch, small_set, register, s
     register(small_set)
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SRCNN_OFFLINE", "1")
-    monkeypatch.setattr(results, "folder", lambda: tmp_path / "results")
+    monkeypatch.setattr(results, "results_folder", lambda: tmp_path / "results")
     monkeypatch.setattr(checkpoints, "folder", lambda: tmp_path / "checkpoints")
     write_model(tmp_path / "checkpoints" / "small_x3.safetensors")
     options = ["--dataset", "Small", "--scale", 3]
@@ -454,7 +454,7 @@ def test_results_record_and_verify(tmp_path, monkeypatch, small_set, register, s
     assert verified()[:2] == (0, "3 equal, 0 differs, 0 not here")
     row = results.recorded("srcnn", "Small", 3, model="small")
     row["mean"]["psnr_db"] += 0.01
-    results.record([row])
+    results.record(row)
     status, last, line, *_ = verified("--dataset", "Small")
     assert (status, last) == (1, "2 equal, 1 differs, 0 not here")
     assert line.startswith("differs   small x3 Small") and "psnr_db" in line

@@ -17,6 +17,8 @@ from srcnn_lib import checkpoints, datasets, images, methods, protocol, results
 from srcnn_lib.methods import trained
 from srcnn_lib.models import SRCNN, initialise
 
+SET5 = ("baby", "bird", "butterfly", "head", "woman")
+
 
 @pytest.fixture
 def world(tmp_path, monkeypatch, register):
@@ -30,7 +32,7 @@ def world(tmp_path, monkeypatch, register):
     monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SRCNN_OFFLINE", "1")
     rows, weights = tmp_path / "results", tmp_path / "checkpoints"
-    monkeypatch.setattr(results, "folder", lambda: rows)
+    monkeypatch.setattr(results, "results_folder", lambda: rows)
     monkeypatch.setattr(checkpoints, "folder", lambda: weights)
     generator = torch.Generator().manual_seed(0)
     model = initialise(SRCNN((3, 1, 3), (4, 4)), "default", generator)
@@ -92,13 +94,14 @@ def test_what_is_wrong_is_said_before_anything_is_measured(world, monkeypatch, m
 
 def test_recording_replaces_and_never_doubles(world):
     first = world.measure()
-    (path,) = results.record([first])
+    path = results.record(first)
     assert path == world.results / "bicubic.json"
     text = path.read_text("utf-8")
-    results.record([first])
+    results.record(first)
     assert path.read_text("utf-8") == text
-    results.record([first | {"mean": {"psnr_db": 1.0, "ssim": 0.5}}])
-    results.record([first | {"scale": 2}, first | {"luma": "gray"}])
+    results.record(first | {"mean": {"psnr_db": 1.0, "ssim": 0.5}})
+    for change in ({"scale": 2}, {"luma": "gray"}):
+        results.record(first | change)
     assert len(results.rows()) == 3
     changed = results.recorded("bicubic", "Small", 3)
     assert changed["mean"] == {"psnr_db": 1.0, "ssim": 0.5}
@@ -110,13 +113,14 @@ def test_recording_replaces_and_never_doubles(world):
 def test_each_model_has_its_file_and_each_luma_its_row(world):
     models = ("9-1-5", "official/9-1-5-91")
     rows = [invented("srcnn", "Set5", 3, 32.5, model=model) for model in models]
-    names = {path.name for path in results.record(rows)}
+    names = {results.record(row).name for row in rows}
     assert names == {"srcnn_9-1-5.json", "srcnn_official_9-1-5-91.json"}
     for row in rows:
         assert results.recorded("srcnn", "Set5", 3, model=row["model"]) == row
     assert results.recorded("srcnn", "Set5", 3) is None
     gray = invented("bicubic", "BSD200", 3, 25.94, luma="gray")
-    results.record([gray, invented("bicubic", "BSD200", 3, 27.26)])
+    for row in (gray, invented("bicubic", "BSD200", 3, 27.26)):
+        results.record(row)
     assert results.recorded("bicubic", "BSD200", 3) == gray  # as the paper
     assert results.recorded("bicubic", "BSD200", 3, luma="y")["luma"] == "y"
 
@@ -139,7 +143,7 @@ def test_a_number_that_differs_is_named(world, metric, change, verdict, place):
     row = world.measure()
     numbers = row["mean"] if place == "mean" else row["images"][1]
     numbers[metric] += change
-    results.record([row])
+    results.record(row)
     _, check = results.verify("cpu")
     assert check.verdict == verdict
     if verdict == "differs":
@@ -148,7 +152,8 @@ def test_a_number_that_differs_is_named(world, metric, change, verdict, place):
 
 def test_a_set_that_is_not_here_is_said_and_the_rest_verified(world):
     row = world.measure(method="srcnn", model="small")
-    results.record([row, row | {"dataset": "Set5"}])
+    results.record(row)
+    results.record(row | {"dataset": "Set5"})
     away, here = ("small x3 Set5", "not here"), ("small x3 Small", "equal")
     assert world.checks()[1:] == [away, here]
     (_, only) = results.verify("cpu", ["Small"])
@@ -160,7 +165,8 @@ def test_a_set_that_is_not_here_is_said_and_the_rest_verified(world):
 
 
 def test_changed_damaged_and_missing_weights_and_pictures_differ(world):
-    results.record([world.measure(), world.measure(method="srcnn", model="small")])
+    for about in ({}, {"method": "srcnn", "model": "small"}):
+        results.record(world.measure(**about))
     equal, differ = ("bicubic x3 Small", "equal"), ("small x3 Small", "differs")
     good = [("small_x3.safetensors", "equal"), equal, ("small x3 Small", "equal")]
     assert world.checks() == good
@@ -179,7 +185,7 @@ def test_changed_damaged_and_missing_weights_and_pictures_differ(world):
     assert first.verdict == "differs" and "card" in first.detail
     row = results.recorded("bicubic", "Small", 3)
     row["images"].append(row["images"][0] | {"name": "sail"})
-    results.record([row])
+    results.record(row)
     (_, check, _) = results.verify("cpu")
     assert check.verdict == "differs" and "sail" in check.detail
 
@@ -216,7 +222,7 @@ def test_every_printed_number_appears_though_nothing_is_recorded(world):
 )
 def test_the_verdict_is_by_the_papers_digits(world, psnr_db, ssim, verdicts):
     """Bicubic on Set5 at x3: 30.39 dB and 0.8682 are printed."""
-    results.record([invented("bicubic", "Set5", 3, psnr_db, ssim=ssim)])
+    results.record(invented("bicubic", "Set5", 3, psnr_db, ssim=ssim))
     found = [c for c in results.compare() if c.ours is not None]
     assert [c.printed.metric for c in found] == ["psnr_db", "ssim"]
     assert tuple(c.verdict for c in found) == verdicts
@@ -226,15 +232,15 @@ def test_the_verdict_is_by_the_papers_digits(world, psnr_db, ssim, verdicts):
 
 def test_single_pictures_authors_weights_and_ours_stand_beside_their_number(world):
     row = invented("bicubic", "Set5", 3, 30.39)
-    values = zip(results.SET5, (33.91, 32.58, 24.03, 32.88, 28.56), strict=True)
+    values = zip(SET5, (33.91, 32.58, 24.03, 32.88, 28.56), strict=True)
     row["images"] = [{"name": n, "psnr_db": v, "ssim": 0.9} for n, v in values]
-    results.record([row])
+    results.record(row)
     single = [c for c in results.compare(means_only=False) if c.row == row]
     found = {c.printed.image: c.verdict for c in single if c.printed.metric != "ssim"}
-    equal = dict.fromkeys((*results.SET5, None), "equal")
+    equal = dict.fromkeys((*SET5, None), "equal")
     assert found == equal | {"butterfly": "below"}
     for psnr_db, model in ((32.39, "official/9-1-5-91"), (32.50, "9-1-5")):
-        results.record([invented("srcnn", "Set5", 3, psnr_db, model=model)])
+        results.record(invented("srcnn", "Set5", 3, psnr_db, model=model))
     table = {c.made: (c.model, c.verdict, c.difference) for c in results.compare()
              if c.ours and c.printed.model == "official/9-1-5-91"}  # fmt: skip
     assert table == {
@@ -250,7 +256,7 @@ def test_results_at_a_glance(world):
     assert "36.34 dB | 32.39 dB | 30.09 dB" in table[4]
     assert "36.66 dB | 32.75 dB | 30.49 dB" in table[7]
     assert all(table[k].count("not yet") == 3 for k in (3, 6, 8))
-    results.record([invented("srcnn", "Set5", 3, 32.5149, model="9-1-5")])
+    results.record(invented("srcnn", "Set5", 3, 32.5149, model="9-1-5"))
     assert "| not yet | 32.51 dB | not yet |" in results.glance()["results"]
     assert re.fullmatch(r"\d+ seconds", results.glance()["seconds"])
 
@@ -262,7 +268,7 @@ def test_printed_averages_agree_with_their_pictures_and_name_their_table():
     kinds = {(p.method, p.model, p.scale) for p in results.printed_rows() if p.image}
     for method, model, scale in kinds:
         values = [results.printed(method, "Set5", scale, model=model, image=image).value
-                  for image in results.SET5]  # fmt: skip
+                  for image in SET5]  # fmt: skip
         mean = results.printed(method, "Set5", scale, model=model).value
         assert abs(np.mean(values) - mean) <= 0.0051
     for p in results.printed_rows():
@@ -275,7 +281,7 @@ def test_every_recorded_row_is_whole_and_its_model_is_here():
     assert rows, "data/results has no rows"
     keys = [tuple(row[key] for key in results.KEYS) for row in rows]
     assert len(keys) == len(set(keys))
-    for path in results.folder().glob("*.json"):
+    for path in results.results_folder().glob("*.json"):
         content = json.loads(path.read_text("utf-8"))
         (name,) = {(row["method"], row["model"]) for row in content}
         assert path.stem == "_".join(filter(None, name)).replace("/", "_")
