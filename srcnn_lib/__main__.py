@@ -7,12 +7,12 @@ import sys
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # not where Ctrl-C is ignored
         signal.signal(signal.SIGINT, _stop)  # amid an import, no exception would do
     from . import cli
 
-    if signal.getsignal(signal.SIGINT) is _stop:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, before)
     return cli.main()
 
 

@@ -1,7 +1,7 @@
 """Weights: ours, the authors', and their export as ONNX.
 
-Ours are ``NAME.safetensors`` beside a card ``NAME.json`` that says how they were
-made.  Neither these formats nor the authors' .mat files can execute anything.
+Ours are ``NAME.safetensors`` beside a card ``NAME.json`` that says how they were made.
+Neither this format nor the authors' .mat files can execute anything.
 """
 
 import datetime
@@ -54,17 +54,17 @@ def names() -> dict[str, tuple[int, ...]]:
 def locate(name: str, scale: int | None = None) -> Path:
     """The file that a model name means, else CheckpointError; for the authors' models,
     which may have to be downloaded, also `datasets.DataError`."""
-    if Path(name).suffix in (".safetensors", ".mat"):
-        if not Path(name).is_file():
-            raise CheckpointError(f"{name}: no such file")
-        return Path(name)
-    known = names()
+    path, known = Path(name), names()
+    if path.suffix in (".safetensors", ".mat"):
+        if path.is_file():
+            return path
+        raise CheckpointError(f"{name}: no such file")
     if name not in known:
         there = f"{', '.join(known)}, or give a .safetensors file"
         raise CheckpointError(f"model {name!r} is not known; there are {there}")
     if scale not in known[name]:
         there = ", ".join(f"x{s}" for s in known[name])
-        but = "give --scale" if scale is None else f"not x{scale}"
+        but = f"not x{scale}" if scale else "give --scale"
         raise CheckpointError(f"model {name} is for {there}; {but}")
     if name in OFFICIAL:
         return datasets.path("srcnn-official") / OFFICIAL[name][0] / f"x{scale}.mat"
@@ -72,7 +72,7 @@ def locate(name: str, scale: int | None = None) -> Path:
 
 
 def load(name: str, scale: int | None = None) -> SRCNN:
-    """Load a network by name (see `names`) or from a file, on the CPU.
+    """Load a network by name or from a file, on the CPU.
 
     `name` is such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
     .safetensors or .mat.  A card for another scale is an error; where there is no card,
@@ -104,8 +104,6 @@ def _damaged(path, why: Exception, whose="weights of this book") -> CheckpointEr
 
 def read_card(path: str | os.PathLike) -> dict:
     """The card in a .safetensors file: how the weights were made."""
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: no such file")
     try:
         with safe_open(path, "pt") as file:
             return dict(json.loads(file.metadata()["card"]))
@@ -115,8 +113,8 @@ def read_card(path: str | os.PathLike) -> dict:
 
 def read_tensors(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict]:
     """The tensors of a .safetensors file, all finite, on the CPU, and its card."""
-    card = read_card(path)
-    return _finite(load_file(path), path), card  # `safe_open` has checked the file
+    card = read_card(path)  # checks the file, too
+    return _finite(load_file(path), path), card
 
 
 def _finite(tensors: dict[str, torch.Tensor], path) -> dict[str, torch.Tensor]:
@@ -128,34 +126,26 @@ def _finite(tensors: dict[str, torch.Tensor], path) -> dict[str, torch.Tensor]:
 
 def budget(card: dict, key: str) -> float:
     """Sum of ``"minutes"`` or ``"sub_images"``, with those of the runs before it."""
-    total = 0
-    while card:
-        total += card.get(key) or 0
-        card = card.get("began_with")
-    return total
+    before = card.get("began_with")
+    return (card.get(key) or 0) + (budget(before, key) if before else 0)
 
 
 def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
     """Write weights and their card, to which the architecture is added."""
-    a = model.architecture
-    architecture = {"f": list(a.f), "n": list(a.n), "channels": a.channels}
-    architecture |= {"residual": True} if a.residual else {}
-    return write_tensors(model.state_dict(), path, architecture | card)
+    architecture = model.architecture._asdict()
+    given = {name: v for name, v in architecture.items() if v is not False}
+    return write_tensors(model.state_dict(), path, given | card)
 
 
-def write_tensors(
-    tensors: dict[str, torch.Tensor], path: str | os.PathLike, card: dict
-) -> Path:
-    """Write tensors into a .safetensors file, and their card into it and beside it.
-
-    A date is added to the card, and to the one beside it the sha256 of the file.
-    """
+def write_tensors(tensors: dict, path: str | os.PathLike, card: dict) -> Path:
+    """Write tensors into a .safetensors file, and their card, with a date, into it and,
+    with the sha256 of the file, beside it."""
     path, card = Path(path), {"date": datetime.date.today().isoformat()} | card
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     blob = save(tensors, metadata={"card": json.dumps(card)})
-    write_atomically(path, blob)
-    card["sha256"] = hashlib.sha256(blob).hexdigest()
+    card |= {"sha256": hashlib.sha256(blob).hexdigest()}
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, blob)
     write_atomically(path.with_suffix(".json"), text.encode())
     return path
 
@@ -177,11 +167,10 @@ def _load_mat(path: Path) -> SRCNN:
         stacks = [w1.T[:, None], w2.transpose(2, 0, 1), w3[None]]
         sizes = [round(stack.shape[-1] ** 0.5) for stack in stacks]
         model = SRCNN(sizes, (w1.shape[1], w3.shape[0]))
-        with torch.no_grad():
-            for conv, stack, size, bias in zip(model.convs, stacks, sizes, biases):
-                filters = stack.reshape(*stack.shape[:2], size, size).swapaxes(2, 3)
-                conv.weight.copy_(torch.from_numpy(np.ascontiguousarray(filters)))
-                conv.bias.copy_(torch.from_numpy(bias))
+        for conv, stack, size, bias in zip(model.convs, stacks, sizes, biases):
+            filters = stack.reshape(*stack.shape[:2], size, size).swapaxes(2, 3)
+            conv.weight.data.copy_(torch.tensor(filters))
+            conv.bias.data.copy_(torch.tensor(bias))
     except Exception as e:  # scipy raises many kinds
         raise _damaged(path, e, "the authors' weights") from None
     _finite(model.state_dict(), path)
@@ -189,11 +178,9 @@ def _load_mat(path: Path) -> SRCNN:
 
 
 def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
-    """Write the network as ONNX: input ``y`` and output ``sr_y``, float32.
-
-    Both are (1, channels, height, width) with any height and width; edges are
-    repeated before each layer.  Without the package ``onnx``: CheckpointError.
-    """
+    """Write the network as ONNX: input ``y`` and output ``sr_y``, both float32 and
+    (1, channels, height, width) for any size; edges are repeated before each layer.
+    Raises CheckpointError without the package ``onnx``."""
     try:
         from onnx import checker, numpy_helper, parser
     except ImportError:
@@ -202,8 +189,8 @@ def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
     for i, conv in enumerate(model.convs, start=1):
         margin = conv.kernel_size[0] // 2
         constants[f"pads{i}"] = np.int64([0, 0, margin, margin] * 2)
-        constants[f"W{i}"] = conv.weight.detach().cpu().numpy()
-        constants[f"b{i}"] = conv.bias.detach().cpu().numpy()
+        constants[f"W{i}"] = conv.weight.numpy(force=True)
+        constants[f"b{i}"] = conv.bias.numpy(force=True)
         lines += [f'padded{i} = Pad <mode = "edge"> ({last}, pads{i})',
                   f"sum{i} = Conv (padded{i}, W{i}, b{i})",
                   f"maps{i} = Relu (sum{i})"]  # fmt: skip

@@ -1,13 +1,13 @@
 """The command line: ``srcnn …``, or ``python -m srcnn_lib …``.
 
 Exit status 0 on success, 1 when `results verify` or `data status --verify` finds a
-difference, 2 for wrong usage or input, 130 after Ctrl-C.  A user's mistake gets one
-line on standard error and never a traceback.
+difference, 130 after Ctrl-C, 2 for wrong usage or input, with one line that says why.
 """
 
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import logging
 import os
@@ -41,9 +41,9 @@ def _upscale(args) -> int:
             failed += 1
             _complain(args, e)
     if source.is_dir():
-        rest = {p.name for p in source.iterdir() if p.is_file() and p not in work}
+        rest = sorted(p.name for p in source.iterdir() if p.is_file() and p not in work)
         print(f"{len(work) - failed} of {len(work)} pictures enlarged into {target}")
-        print("left out:", ", ".join(sorted(rest)[:5]) or "nothing")
+        print("left out:", ", ".join(rest[:5]) or "nothing")
     return 2 if failed else 0
 
 
@@ -59,10 +59,8 @@ def _enlarge(source: Path, target: Path, scale: int, method) -> None:
     print(f"{target}: {result.shape[1]}×{result.shape[0]} pixels, x{scale}{replaces}")
 
 
-@command(
-    "--method bicubic --scale 3 --dataset Set5",
-    "--images!+ --scale! --method --model --luma --json --device",
-)
+@command("--method bicubic --scale 3 --dataset Set5",
+         "--images!+ --scale! --method --model --luma --json --device")  # fmt: skip
 def _evaluate(args) -> int:
     """Measure a method's PSNR and SSIM by the paper's protocol."""
     pictures, call, to_stdout = _pictures(args), _method(args), args.json == "-"
@@ -74,12 +72,12 @@ def _evaluate(args) -> int:
     choices = {"on_score": lambda s: show(*s[:3], f"{s.seconds:6.2f} s")}
     scores = protocol.evaluate(call, pictures, args.scale, kind=args.luma, **choices)
     show("mean", *protocol.mean(scores), f"({pictures.name} x{args.scale})")
-    content = {key: getattr(args, key) for key in ("method", "model", "scale", "luma")}
-    content["model"] = args.model or ("9-1-5" if args.method == "srcnn" else None)
-    content["images"] = [score._asdict() for score in scores]
-    content["mean"] = dict(zip(("psnr_db", "ssim"), protocol.mean(scores)))
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    text = text.replace(": Infinity", ": null")  # JSON has no infinity
+    model = args.model or ("9-1-5" if args.method == "srcnn" else None)
+    content = {"method": args.method, "model": model, "scale": args.scale}
+    content |= {"luma": args.luma, "images": [score._asdict() for score in scores]}
+    content |= {"mean": dict(zip(("psnr_db", "ssim"), protocol.mean(scores)))}
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    text = text.replace(": Infinity", ": null") + "\n"  # JSON has no infinity
     if to_stdout:
         print(text, end="")
     elif args.json:
@@ -87,11 +85,9 @@ def _evaluate(args) -> int:
     return 0
 
 
-@command(
-    "--scale 3 --arch 9-1-5 --images my_pictures --out runs/first",
-    " ".join(RECIPE) + " --images+ --method --preset --out --resume --overwrite "
-    "--threads --device",
-)
+@command("--scale 3 --arch 9-1-5 --images my_pictures --out runs/first",
+         "--images+ --method --preset --out --resume --overwrite --threads --device "
+         + " ".join(RECIPE))  # fmt: skip
 def _train(args) -> int:
     """Train a network, or what another method needs."""
     pictures = _pictures(args)
@@ -102,8 +98,8 @@ def _train(args) -> int:
         choices = {"out": Path(args.out), "seed": args.seed or 0}
         print(trained.train(args.method, [pictures], args.scale or 3, **choices))
         return 0
-    fields, given = training.Config.__dataclass_fields__, vars(args)
-    given = {name: given[name] for name in fields if given[name] is not None}
+    names = training.Config.__dataclass_fields__
+    given = {k: v for k, v in vars(args).items() if k in names and v is not None}
     config = dataclasses.replace(training.PRESETS[args.preset or "quick"], **given)
     if args.learning_rate is None:
         rate = training.usual_learning_rate(config.optimiser, config.arch)
@@ -115,23 +111,21 @@ def _train(args) -> int:
     for name, reason in list(card["skipped"].items())[:5]:
         _complain(args, f"{name}: {reason}; left out, one of {len(card['skipped'])}")
     path = Path(args.out) / f"{config.arch}_x{config.scale}.safetensors"
-    psnr_db, base_db = card["validation_psnr_db"], card["validation_bicubic_db"]
-    print(
-        f"{path}: {psnr_db:.2f} dB on {card['validation_images']}, "
-        f"{psnr_db - base_db:+.2f} dB over bicubic, after {card['minutes']:.1f} minutes"
-    )
+    psnr_db = card["validation_psnr_db"]
+    more_db = psnr_db - card["validation_bicubic_db"]
+    print(f"{path}: {psnr_db:.2f} dB on {card['validation_images']}, {more_db:+.2f} dB "
+          f"over bicubic, after {card['minutes']:.1f} minutes")  # fmt: skip
     return 0
 
 
-@command(
-    "verify --dataset Set5", "what --images+ --method --model --scale+ --luma --device"
-)
+@command("verify --dataset Set5",
+         "what --images+ --method --model --scale+ --luma --device")  # fmt: skip
 def _results(args) -> int:
     """Recompute the recorded results of this book, or record new ones."""
     if args.what == "record":
         sets, scales = args.images or ("Set5", "Set14"), args.scale or protocol.SCALES
-        for dataset, scale in [(d, s) for d in sets for s in scales]:
-            choices = {"model": args.model, "luma": args.luma, "device": args.device}
+        choices = {"model": args.model, "luma": args.luma, "device": args.device}
+        for dataset, scale in itertools.product(sets, scales):
             row = results.measure(args.method, dataset, scale, **choices)
             path, psnr_db = results.record(row), row["mean"]["psnr_db"]
             print(f"{path.name}: {psnr_db:.2f} dB, {row['command']}")
@@ -169,8 +163,8 @@ def _export(args) -> int:
 
 
 def _method(args) -> methods.Method:
-    choices = {"model": args.model, "scale": args.scale, "device": args.device}
-    return methods.get(args.method, **choices)
+    about = {"model": args.model, "scale": args.scale, "device": args.device}
+    return methods.get(args.method, **about)
 
 
 def _pictures(args) -> datasets.Dataset:

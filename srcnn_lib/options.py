@@ -1,7 +1,7 @@
-"""What the command line can be asked: its commands, their arguments and options.
+"""The command line's commands, arguments and options.
 
-Each field of a recipe (`recipes.Config`) is an option of ``srcnn train``: name, type,
-choices and help come from there, so that `learning_rate` is ``--learning-rate``.
+Each field of `recipes.Config` is an option of ``srcnn train``, with the same type,
+choices and help: `learning_rate` is ``--learning-rate``.
 """
 
 import argparse
@@ -47,10 +47,8 @@ _commands = []
 
 
 def command(example: str, options: str) -> Callable:
-    """Make ``_name(args)`` the command `name`, which its docstring describes.
-
-    `options` are keys of `OPTIONS`; ! follows a required one, + one of several values.
-    """
+    """Make ``_name(args)`` the command `name`, which its docstring describes; `options`
+    are keys of `OPTIONS`: ! follows a required one, + one of several values."""
     return lambda run: _commands.append((run, example, options)) or run
 
 
@@ -72,6 +70,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             flag = option.rstrip("!+")
             more = {"required": True} if "!" in option else {}
             more |= {"nargs": "+", "action": "extend"} if "+" in option else {}
-            also = ["--dataset"] if flag == "--images" else []
-            p.add_argument(flag, *also, **OPTIONS[flag], **more)
+            flags = [flag, "--dataset"] if flag == "--images" else [flag]
+            p.add_argument(*flags, **OPTIONS[flag], **more)
     return parser.parse_args(argv)

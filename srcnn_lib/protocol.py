@@ -12,8 +12,8 @@ Source: the authors' test code (SRCNN_v1, demo_SR.m) and TPAMI section 4.
 """
 
 import time
+from collections import namedtuple
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 from skimage.metrics import structural_similarity
@@ -28,15 +28,8 @@ SCALES = (2, 3, 4)
 #: The protocol in one line, kept with every recorded number.
 PROTOCOL = ("uint8 luma, mod-crop, float LR by MATLAB bicubic with antialiasing and "
             "clamped borders, uint8 output, crop = scale")  # fmt: skip
-
-
-class Score(NamedTuple):
-    """One picture: PSNR in dB, SSIM, and the seconds the method took."""
-
-    name: str
-    psnr_db: float
-    ssim: float
-    seconds: float
+#: One picture: PSNR in dB, SSIM, and the seconds the method took.
+Score = namedtuple("Score", "name psnr_db ssim seconds")
 
 
 def degrade(
@@ -60,7 +53,8 @@ def degrade(
     hr : uint8 (H', W') or (H', W', 3); H' and W' are multiples of `scale`.
     lr : float64 (H'/scale, W'/scale) or with three planes, about 0…1.
     """
-    _check_scale(scale)
+    if scale not in SCALES:
+        raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
     hr = luma(image, kind) if colour == "y" else planes(image, colour)
     hr = modcrop(hr, scale)
     if not hr.size:
@@ -70,14 +64,7 @@ def degrade(
     return hr, imresize(hr / 255.0, 1 / scale, border=border)
 
 
-def _check_scale(scale) -> None:
-    if scale not in SCALES:
-        raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
-
-
-def pair(
-    image: np.ndarray, scale: int, colour: str = "y"
-) -> tuple[np.ndarray, np.ndarray]:
+def pair(image: np.ndarray, scale: int, colour="y") -> tuple[np.ndarray, np.ndarray]:
     """What SRCNN is given and what it should return, to train and validate.
 
     For the parameters see `degrade`.  Returns the bicubic image and the HR image, both
@@ -117,7 +104,6 @@ def evaluate(
     `on_score` is called with each `Score`, to show progress; `choices` are those of
     `score`.  Raises ValueError for a bad scale, or an unfit picture, which it names.
     """
-    _check_scale(scale)
     scores = []
     for name in images:
         try:
@@ -156,8 +142,8 @@ def ssim(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
     The parameters are those of `psnr`, but of pictures (H, W).  Raises ValueError when
     shapes differ or fewer than 11×11 pixels are left after the crop.
 
-    Source: Wang et al., IEEE TIP 13(4), 2004, section III-C; means over the
-    windows that lie wholly inside, population covariance.
+    Source: Wang et al., IEEE TIP 13(4), 2004, section III-C; means over the windows
+    that lie wholly inside, population covariance.
     """
     hr, sr = _cropped(hr_img, sr_img, crop)
     if min(hr.shape) < 11:
