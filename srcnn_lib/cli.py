@@ -30,8 +30,7 @@ def _upscale(args) -> int:
         is_file = target.is_file() or target.suffix.lower() in images.SUFFIXES
         if is_file or target.resolve() == source.resolve():
             raise ValueError(f"{source} is a folder; give another one, not {target}")
-        paths = datasets.from_folder(source).paths.values()
-        work = {path: target / path.name for path in paths}
+        work = {p: target / p.name for p in datasets.from_folder(source).paths.values()}
         method()  # a wrong model is one error, before anything is written
         target.mkdir(parents=True, exist_ok=True)
     for path, new in work.items():

@@ -1,6 +1,6 @@
 """Recorded results: written, found, verified, held to the paper.
 
-The rows are measured on two small pictures; weights and results lie in temporary folders.
+Rows are measured on two small pictures; weights and results lie in temporary folders.
 """
 
 import json
@@ -70,12 +70,12 @@ def test_a_row_says_what_was_measured_and_how(world):
     assert row["command"] == "srcnn evaluate --method bicubic --scale 3 --dataset Small"
     assert row["protocol"] == protocol.PROTOCOL
     assert len(row["date"]) == len("2026-01-31")
-    assert row["minutes"] is None and row["device"] is None
+    assert (row["minutes"], row["device"]) == (None, None)
     gray = world.measure(luma="gray")
     assert gray["command"].endswith("--luma gray")
     assert gray["mean"]["psnr_db"] < row["mean"]["psnr_db"] - 1
     network = world.measure(method="srcnn", model="small")
-    assert network["minutes"] == 1.5 and network["device"] == "this machine"
+    assert (network["minutes"], network["device"]) == (1.5, "this machine")
     assert network["command"].endswith("--dataset Small --model small")
     assert network["mean"] != row["mean"]
 
@@ -227,12 +227,12 @@ def test_single_pictures_authors_weights_and_ours_stand_beside_their_number(worl
     assert found == equal | {"butterfly": "below"}
     for psnr_db, model in ((32.39, "official/9-1-5-91"), (32.50, "9-1-5")):
         results.record(invented("srcnn", "Set5", 3, psnr_db, model=model))
-    table = {c.made: (c.model, c.verdict, c.difference) for c in results.compare()
-             if c.ours and c.printed.model == "official/9-1-5-91"}  # fmt: skip
-    assert table == {
-        "authors' weights": ("official/9-1-5-91", "equal", 0),
-        "trained here": ("9-1-5", "above", pytest.approx(0.11)),
-    }
+    table = [(c.made, c.model, c.verdict, c.difference) for c in results.compare()
+             if c.ours and c.printed.model == "official/9-1-5-91"]  # fmt: skip
+    assert table == [
+        ("authors' weights", "official/9-1-5-91", "equal", 0),
+        ("trained here", "9-1-5", "above", pytest.approx(0.11)),
+    ]
 
 
 def test_results_at_a_glance(world):
