@@ -92,8 +92,8 @@ def _train(args) -> int:
     pictures = _pictures(args)
     if args.method != "srcnn":
         fit = "command run rank method scale images seed out device".split()
-        for option in (k for k, v in vars(args).items() if v and k not in fit):
-            raise ValueError(f"--{option} is for networks, not {args.method}")
+        if unfit := [k for k, v in vars(args).items() if v and k not in fit]:
+            raise ValueError(f"--{unfit[0]} is for networks, not {args.method}")
         choices = {"out": Path(args.out), "seed": args.seed or 0}
         print(trained.train(args.method, [pictures], args.scale or 3, **choices))
         return 0

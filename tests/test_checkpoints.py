@@ -43,9 +43,6 @@ def refused(path, *args):
     return text
 
 
-# Ours ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "shape", [((9, 1, 5), (64, 32), 1), ((5, 3, 3, 1), (4, 3, 2), 3), ((3,), (), 1)]
 )
@@ -107,9 +104,6 @@ def test_budget_counts_what_a_run_went_on_from():
     assert checkpoints.budget(third, "minutes") == 6.5
     assert checkpoints.budget(third, "sub_images") == 100
     assert checkpoints.budget({}, "minutes") == 0
-
-
-# The authors' --------------------------------------------------------------
 
 
 @pytest.mark.skipif(
@@ -182,9 +176,6 @@ def test_nothing_in_a_file_is_executed(tmp_path):
     assert not sprung.exists()
 
 
-# Export ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("shape", [((9, 1, 5), (64, 32), 1), ((5, 3, 3), (4, 3), 3)])
 def test_onnx_computes_the_same_at_any_size(tmp_path, shape, residual):
@@ -196,8 +187,8 @@ def test_onnx_computes_the_same_at_any_size(tmp_path, shape, residual):
     onnx.checker.check_model(str(path), full_check=True)
     session = ReferenceEvaluator(str(path))
     assert session.input_names == ["y"] and session.output_names == ["sr_y"]
-    for height, width in [(12, 17), (31, 8)]:
-        y = torch.rand(1, shape[2], height, width)
+    for size in ((12, 17), (31, 8)):
+        y = torch.rand(1, shape[2], *size)
         (ours,) = session.run(None, {"y": y.numpy()})
         with torch.no_grad():
             assert np.allclose(ours, model(y).numpy(), rtol=0, atol=1e-5)

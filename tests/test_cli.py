@@ -73,7 +73,7 @@ def model(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("model") / "m.safetensors")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def photograph():
     """RGB (40, 50, 3)."""
     return datasets.load("demo-test")["chelsea"][100:140, 150:200]
