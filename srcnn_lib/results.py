@@ -1,7 +1,5 @@
-"""Recorded results: write them, verify them, compare them with the paper's.
-
-``data/results/*.json`` has a model's rows each, ``data/printed.csv`` what papers print.
-"""
+"""Recorded results, ``data/results/*.json``, and the papers', ``data/printed.csv``: how
+they are written, verified and compared."""
 
 import csv
 import datetime
@@ -206,7 +204,8 @@ def compare(means_only: bool = True) -> list[Compared]:
 
 def study(name: str) -> list[dict]:
     """Rows of a recorded experiment, as its program in `benchmarks` wrote."""
-    return _read(datasets.data_folder() / "studies" / f"{name}.json")
+    path = datasets.data_folder() / "studies" / f"{name}.json"
+    return json.loads(path.read_text("utf-8"))
 
 
 def ablation(name: str, preset: str = "quick") -> dict[str, list[dict]]:
