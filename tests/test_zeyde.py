@@ -67,7 +67,9 @@ def test_an_update_of_the_atoms_never_raises_the_error(power_steps):
         return (dense(support, weights, 64) @ atoms - signals).square().sum()
 
     before = error(atoms, weights)
-    new = zeyde.update_atoms(signals, atoms, support, weights, power_steps)
+    new = zeyde.update_atoms(
+        signals, atoms, support, weights, power_steps=power_steps
+    )
     assert error(*new) < before
 
 

@@ -69,21 +69,20 @@ def learn_kk(
     """Fit the regression to pictures, uint8: about `samples` patches are drawn, their
     k-means are the `centres`, and the bumps are half the median distance of two patches
     wide.  Raises ValueError when there are fewer patches than centres."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.default_rng(seed)
     seen, wanted = patches.training_patches(
         images, lambda y: laplacian_patches(y, scale), scale,
-        count=samples, generator=generator,
+        count=samples, random=lambda n: torch.from_numpy(generator.random(n)),
     )  # fmt: skip
     patches.check_enough(seen, centres, "centres")
     basis = patches.principal_axes(seen, 5e-3)
     x = seen @ basis.T
     norm = _contrast(x)
     x, wanted = x / norm, wanted / norm
-    order = torch.randperm(len(x), generator=generator)
-    start = x[order[:centres]].numpy()
+    start = x.numpy()[generator.permutation(len(x))[:centres]]
     middles, _ = kmeans2(x.numpy(), start, iter=15, minit="matrix")
     middles = torch.from_numpy(middles)
-    width = 0.5 * torch.pdist(x[order[-2000:]]).median()
+    width = 0.5 * torch.pdist(x[generator.permutation(len(x))[:2000]]).median()
     bumps = (kernel(part, middles, width) for part in x.split(2**12))
     pairs = zip(bumps, wanted.split(2**12))
     weights = patches.ridge_regression(pairs, 1e-7 * len(x))

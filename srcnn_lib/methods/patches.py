@@ -96,19 +96,20 @@ def check_enough(patches: Tensor, needed: int, of_what: str) -> None:
 def training_patches(
     images: Iterable[np.ndarray], see: Callable[[Tensor], Tensor], scale: int, *,
     stride: int = 1, zoom: int | None = None,
-    count: int | None = None, generator: torch.Generator | None = None,
+    count: int | None = None, random: Callable[[int], Tensor] = torch.rand,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Features (n, d) and the HR patches (n, (3·scale)²) to be restored, float32.
 
     `images` are pictures or luma, uint8; those too small for a patch are left out.
     `see` and `zoom` are those of `PatchMethod`; `stride`, which `see` keeps to, is in
-    LR pixels.  With `count` about as many are drawn from all patches.  Raises
-    ValueError when no picture is large enough.
+    LR pixels.  With `count`, and a stride of 1, about as many are drawn from all
+    patches by `random`, which gives n numbers in 0…1.  Raises ValueError when no
+    picture is large enough.
     """
     found, edge = [], BORDER * scale
     lumas = [modcrop(luma(image) / 255, scale) for image in images]
     lumas = [hr_y for hr_y in lumas if min(hr_y.shape) >= REACH * scale]
-    total = sum(hr_y.size for hr_y in lumas) / (scale * stride) ** 2
+    total = sum(np.prod([n // scale - REACH + 1 for n in y.shape]) for y in lumas)
     for hr_y in lumas:
         wide = imresize(imresize(hr_y, 1 / scale), zoom or scale)
         target = torch.from_numpy(hr_y if zoom else hr_y - wide).float()
@@ -116,7 +117,7 @@ def training_patches(
         x = see(torch.from_numpy(wide).float())
         z = extract_patches(target, PATCH * scale, stride * scale)
         if count is not None:
-            drawn = torch.rand(len(x), generator=generator) < count / total
+            drawn = random(len(x)) < count / total
             x, z = x[drawn], z[drawn]
         found.append((x, z))
     if not found:

@@ -126,11 +126,13 @@ def learn_dictionary(
     fewer samples than atoms.  Source: Mairal et al., JMLR 11, 2010, algorithms 1 and 2.
     """
     check_enough(samples, atoms, "atoms")
-    order = [torch.randperm(len(samples), generator=generator) for _ in range(passes)]
-    dictionary = F.normalize(samples[order[0][:atoms]])
+    start, *orders = (
+        torch.randperm(len(samples), generator=generator) for _ in range(1 + passes)
+    )
+    dictionary = F.normalize(samples[start[:atoms]])
     codes_codes = samples.new_zeros(atoms, atoms)
     codes_samples = samples.new_zeros(atoms, samples.shape[1])
-    parts = [part for once in order for part in once.split(batch)]
+    parts = [part for order in orders for part in order.split(batch)]
     for seen, part in enumerate(tqdm(parts, desc="dictionary", disable=None), start=1):
         codes = lasso(samples[part], dictionary, penalty, exact=True)
         keep = (1 - 1 / seen) ** 2

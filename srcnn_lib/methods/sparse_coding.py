@@ -9,6 +9,7 @@ TIP 2010, and their CVPR 2008 paper and code.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,7 +143,7 @@ def learn_sc(
     generator = torch.Generator().manual_seed(seed)
     seen, hr = training_patches(
         images, lambda wide: extract(wide)[0], scale, zoom=ZOOM,
-        count=samples, generator=generator,
+        count=samples, random=partial(torch.rand, generator=generator),
     )  # fmt: skip
     strong = seen.norm(dim=1) > LEAST_DETAIL
     seen, hr = seen[strong], (hr - hr.mean(1, keepdim=True))[strong]

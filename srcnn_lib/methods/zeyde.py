@@ -68,9 +68,9 @@ def ksvd(
 ) -> Tensor:
     """A dictionary (atoms, d), unit norm, for signals (n, d) as sums of few atoms.
 
-    Each iteration codes the signals by `omp`, improves the atoms by `update_atoms`,
-    and replaces those that fewer than `LEAST_USES` signals use by the signals that are
-    coded worst.  Raises ValueError for too few signals.
+    Each iteration codes the signals by `omp` and improves the atoms by `update_atoms`,
+    which replaces those of fewer than `LEAST_USES` signals.  Raises ValueError for too
+    few signals.
     """
     signals = signals[signals.norm(dim=1) > 1e-6]
     patches.check_enough(signals, atoms, "atoms")
@@ -78,23 +78,22 @@ def ksvd(
     d = F.normalize(signals[torch.from_numpy(order)])
     for _ in tqdm(range(iterations), desc="K-SVD", disable=None):
         support, weights = omp(signals, d, nonzeros)
-        d, weights = update_atoms(signals, d, support, weights)
-        uses = torch.bincount(support[weights != 0], minlength=atoms)
-        rare = (uses < LEAST_USES).nonzero()[:, 0]
-        error = (signals - weighted_sums(support, weights, d)).square().sum(1)
-        d[rare] = F.normalize(signals[error.topk(len(rare)).indices])
+        d, _ = update_atoms(signals, d, support, weights, least_uses=LEAST_USES)
     return d
 
 
 def update_atoms(
-    signals: Tensor, atoms: Tensor, support: Tensor, weights: Tensor, power_steps=1
-) -> tuple[Tensor, Tensor]:
+    signals: Tensor, atoms: Tensor, support: Tensor, weights: Tensor, *,
+    power_steps: int = 1, least_uses: int = 0,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Improve every atom and the weights it has in codes of `omp`, one by one.
 
     Each is fitted to what the others leave, so the squared error never grows; an atom
     that no signal uses stays.  `power_steps` of the power method stand in for an SVD.
     With many the update is K-SVD's own; one does as well over the iterations
-    (Rubinstein et al., section 4).  Returns new atoms (k, d) and weights.
+    (Rubinstein et al., section 4).  With `least_uses` an atom of fewer signals is
+    replaced by the signal that is coded worst, and its weights become 0.  Returns new
+    atoms (k, d) and weights.
     """
     d, flat = atoms.clone(), weights.flatten().clone()
     rest = signals - weighted_sums(support, weights, d)
@@ -103,6 +102,11 @@ def update_atoms(
     owner = support.flatten()[places]
     counts = torch.bincount(owner, minlength=len(d)).tolist()
     for k, at in enumerate(places[owner.argsort(stable=True)].split(counts)):
+        if len(at) < least_uses:
+            worst = rest.square().sum(1).argmax()
+            d[k], flat[at] = F.normalize(signals[worst], dim=0), 0
+            rest[worst] = 0  # so that the next one takes another
+            continue
         if not len(at):
             continue
         rows, w = at // support.shape[1], flat[at]
