@@ -1,5 +1,7 @@
 """Patches: the filters, the projection, what to learn from, the way back."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -81,7 +83,7 @@ def test_patches_are_drawn_from_all_pictures(photograph):
         generator = torch.Generator().manual_seed(5)
         return patches.training_patches(
             [photograph, photograph[:36]], lambda y: flat_gradients(y, 3), 3,
-            count=count, generator=generator,
+            count=count, random=partial(torch.rand, generator=generator),
         )  # fmt: skip
 
     every, (seen, wanted) = draw(None), draw(120)

@@ -92,9 +92,9 @@ def learn_aplus(
     images: Iterable[np.ndarray], scale: int, pair: Dictionary, *,
     most: int = SAMPLES, neighbours: int = 2048,
 ) -> Anchors:  # fmt: skip
-    """A+'s matrices for the atoms of a pair, from samples of pictures, uint8, in twelve
-    sizes, each 0.98 of the last: the first `most`, from large to small.  Raises
-    ValueError when there are fewer than `neighbours`."""
+    """A+'s matrices for the atoms of a pair, from the first `most` samples of pictures,
+    uint8, in twelve sizes, each 0.98 of the last.  Raises ValueError when there are
+    fewer than `neighbours`."""
     parts, count = [], 0
     images = [luma(image) for image in images]
     for zoom in tqdm(range(12), desc="A+ samples", disable=None):

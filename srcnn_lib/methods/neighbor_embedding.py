@@ -20,9 +20,8 @@ from .sparse_codes import weighted_sums
 from .zeyde import Dictionary
 
 LLE_NEIGHBOURS = 24
-#: As in the authors' program, where those of the opposite sign stay as they are:
-#: 31.72 dB on Set5 x3, where the paper has 31.60; neighbours of the same sign
-#: alone would give 31.59.
+#: As in the authors' program, with those of the opposite sign: 31.72 dB on Set5 x3,
+#: where the paper has 31.60; neighbours of the same sign alone would give 31.59.
 NNLS_NEIGHBOURS = 24
 #: LLE: part of the trace that is added to the diagonal.
 LLE_RIDGE = 1e-4

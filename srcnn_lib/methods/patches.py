@@ -20,11 +20,9 @@ from torch.nn import functional as F
 from ..images import luma, modcrop
 from ..resize import bicubic, imresize
 
-#: Width of a patch, in LR pixels.
-PATCH = 3
-#: LR pixels at the picture's edge that stay bicubic.
-BORDER = 1
-#: LR pixels in a row that restoring one patch takes.
+# In LR pixels: a patch's width, the picture's edge that stays bicubic, and what
+# restoring one patch takes.
+PATCH, BORDER = 3, 1
 REACH = PATCH + 2 * BORDER
 #: About as many patches are worked on at a time: 1,024 atoms' correlations are 17 MB.
 CHUNK = {"cpu": 2**12, "cuda": 2**16}
@@ -41,12 +39,9 @@ def overlap_sum(patches: Tensor, shape: tuple[int, int], scale: int) -> Tensor:
 
 
 def gradients(y: Tensor, scale: int) -> Tensor:
-    """First and second differences of a bicubic picture (H, W), in its unit.
-
-    (4, H - 2·scale, W - 2·scale): along the rows and the columns over a distance of
-    one LR pixel, then both second differences.  The edge, where a filter would reach
-    beyond the picture, is left out.
-    """
+    """First differences over one LR pixel of a bicubic picture (H, W), in its unit,
+    along the rows and the columns, then second ones: (4, H - 2·scale, W - 2·scale).
+    The edge, where a filter would reach beyond the picture, is left out."""
     s, half = scale, scale // 2
 
     def moved(step: int, axis: int) -> Tensor:
@@ -101,10 +96,9 @@ def training_patches(
     """Features (n, d) and the HR patches (n, (3·scale)²) to be restored, float32.
 
     `images` are pictures or luma, uint8; those too small for a patch are left out.
-    `see` and `zoom` are those of `PatchMethod`; `stride`, which `see` keeps to, is in
-    LR pixels.  With `count`, and a stride of 1, about as many are drawn from all
-    patches by `random`, which gives n numbers in 0…1.  Raises ValueError when no
-    picture is large enough.
+    `see` and `zoom` are those of `PatchMethod`; `stride` is `see`'s, in LR pixels.
+    With `count`, at a stride of 1, about as many are drawn by `random`, which gives n
+    numbers in 0…1.  Raises ValueError when no picture is large enough.
     """
     found, edge = [], BORDER * scale
     lumas = [modcrop(luma(image) / 255, scale) for image in images]
@@ -129,22 +123,17 @@ def training_patches(
 class PatchMethod:
     """A method that restores patch by patch; call it with ``(lr_y, scale)``.
 
-    Parameters
-    ----------
-    see : makes of an enlarged picture (H, W) the features (n, d) of its patches, row
-        by row, from no further than one LR pixel around each.
-    restore : makes HR patches (n, (3·scale)²) of features.
-    device : where `see` and `restore` work.
-    zoom : how many times the LR picture is enlarged for `see`.  Where not given
-        `see` gets the bicubic picture, and the patches are added to it.
+    On `device`, `see` makes of an enlarged picture (H, W) the features (n, d) of its
+    patches, row by row, from no further than one LR pixel around each, and `restore`
+    makes of them HR patches (n, (3·scale)²).  With `zoom` the LR picture is enlarged
+    so many times; else `see` gets the bicubic one, and the patches are added to it.
     """
 
     def __init__(
         self, see: Callable[[Tensor], Tensor], restore: Callable[[Tensor], Tensor],
         scale: int, device, zoom: int | None = None, dtype=torch.float32,
     ):  # fmt: skip
-        self.see, self.restore = see, restore
-        self.scale, self.zoom = scale, zoom
+        self.see, self.restore, self.scale, self.zoom = see, restore, scale, zoom
         self.device, self.dtype = torch.device(device), dtype
 
     @classmethod
@@ -154,10 +143,8 @@ class PatchMethod:
 
     @torch.inference_mode()
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
-        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1, some rows at a time.
-
-        Raises ValueError for another scale than the method was trained for.
-        """
+        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1, some rows at a time.  Raises
+        ValueError for another scale than the method was trained for."""
         if scale != self.scale:
             raise ValueError(f"the method was trained for x{self.scale}, not x{scale}")
         sr_y = torch.from_numpy(bicubic(lr_y, scale)).to(self.dtype)

@@ -53,11 +53,8 @@ class Dictionaries(NamedTuple):
 
 
 class SparseCoding(PatchMethod):
-    """SC as a method; call it with ``(lr_y, scale)``.
-
-    `solve`, called as `lasso` is, finds the codes.  At the end come rounds of
-    `back_project`; the published numbers are without.
-    """
+    """SC as a method; call it with ``(lr_y, scale)``.  `solve`, called as `lasso` is,
+    finds the codes.  The published numbers are without rounds of `back_project`."""
 
     def __init__(
         self, dictionaries: Dictionaries, *, back_projections: int = 0, device="auto",
@@ -99,11 +96,8 @@ def derivatives() -> Tensor:
 
 
 def extract(seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (n, 4·6·6) and mean luma (n,) of the patches of a picture (2·h, 2·w).
-
-    Of the (h - 4)·(w - 4) that are not at the border, row by row; first derivatives
-    along rows and columns come before second ones.
-    """
+    """Features (n, 4·6·6), first derivatives before second, and mean luma (n,) of the
+    (h - 4)·(w - 4) patches of a picture (2·h, 2·w) that are not at the border."""
     maps = F.conv2d(seen[None, None], derivatives().to(seen))[0]  # loses 2
     inside = seen[None, ZOOM:-ZOOM, ZOOM:-ZOOM]
     found, y = (extract_patches(m, ZOOM * PATCH, ZOOM) for m in (maps, inside))
@@ -134,17 +128,16 @@ def learn_sc(
 ) -> Dictionaries:  # fmt: skip
     """Coupled dictionaries of pictures, uint8: one code for the LR and the HR patch.
 
-    The features and the HR patch without its mean are joined to one vector, each
-    divided by the square root of its length so that both count alike, and one
-    dictionary is learnt for the joined vectors (TIP 2010, joint dictionary training).
-    Of the `samples` patches drawn those shorter than `LEAST_DETAIL` are left out.
-    Raises ValueError when the pictures are too few or too small.
+    One dictionary is learnt for vectors that join the features and the HR patch without
+    its mean, each divided by the square root of its length so that both count alike
+    (TIP 2010, joint dictionary training).  Of the `samples` patches drawn those shorter
+    than `LEAST_DETAIL` are left out.  Raises ValueError for too few or small pictures.
     """
     generator = torch.Generator().manual_seed(seed)
+    random = partial(torch.rand, generator=generator)
     seen, hr = training_patches(
-        images, lambda wide: extract(wide)[0], scale, zoom=ZOOM,
-        count=samples, random=partial(torch.rand, generator=generator),
-    )  # fmt: skip
+        images, lambda y: extract(y)[0], scale, zoom=ZOOM, count=samples, random=random
+    )
     strong = seen.norm(dim=1) > LEAST_DETAIL
     seen, hr = seen[strong], (hr - hr.mean(1, keepdim=True))[strong]
     widths = FEATURES**0.5, hr.shape[1] ** 0.5

@@ -24,10 +24,8 @@ from .sparse_codes import solve_spd, weighted_sums
 
 ATOMS = 1024
 NONZEROS = 3
-#: LR pixels from one training patch to the next.
-STRIDE = 2
-#: An atom that fewer samples use is replaced.
-LEAST_USES = 4
+STRIDE = 2  # LR pixels from one training patch to the next
+LEAST_USES = 4  # an atom that fewer samples use is replaced
 
 
 class Dictionary(NamedTuple):
@@ -40,13 +38,10 @@ class Dictionary(NamedTuple):
 
 
 def omp(signals: Tensor, atoms: Tensor, nonzeros=NONZEROS) -> tuple[Tensor, Tensor]:
-    """Orthogonal matching pursuit, for many signals (n, d) at once.
-
-    Takes the atom, of `atoms` (k, d) with unit norm, that the rest correlates with
-    most, fits all atoms taken so far by least squares, and goes on with what is left.
-    Returns the atoms taken and their weights, (n, nonzeros) each; a weight is about 0
-    where an atom could add nothing.
-    """
+    """Orthogonal matching pursuit, for many signals (n, d) at once: takes the atom, of
+    `atoms` (k, d) with unit norm, that the rest correlates with most, fits all atoms
+    taken so far by least squares, and goes on with what is left.  Returns the atoms
+    taken and their weights, (n, nonzeros) each, about 0 where an atom adds nothing."""
     codes = []
     for chunk in signals.split(patches.CHUNK[signals.device.type]):
         rest, support = chunk, chunk.new_empty(len(chunk), 0, dtype=torch.long)
@@ -66,12 +61,8 @@ def omp(signals: Tensor, atoms: Tensor, nonzeros=NONZEROS) -> tuple[Tensor, Tens
 def ksvd(
     signals: Tensor, *, atoms=ATOMS, nonzeros=NONZEROS, iterations: int = 20, seed=0
 ) -> Tensor:
-    """A dictionary (atoms, d), unit norm, for signals (n, d) as sums of few atoms.
-
-    Each iteration codes the signals by `omp` and improves the atoms by `update_atoms`,
-    which replaces those of fewer than `LEAST_USES` signals.  Raises ValueError for too
-    few signals.
-    """
+    """A dictionary (atoms, d), unit norm, for signals (n, d) as sums of few atoms, by
+    `omp` and `update_atoms` in turn.  Raises ValueError for too few signals."""
     signals = signals[signals.norm(dim=1) > 1e-6]
     patches.check_enough(signals, atoms, "atoms")
     order = np.random.default_rng(seed).permutation(len(signals))[:atoms]
@@ -88,12 +79,11 @@ def update_atoms(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Improve every atom and the weights it has in codes of `omp`, one by one.
 
-    Each is fitted to what the others leave, so the squared error never grows; an atom
-    that no signal uses stays.  `power_steps` of the power method stand in for an SVD.
-    With many the update is K-SVD's own; one does as well over the iterations
-    (Rubinstein et al., section 4).  With `least_uses` an atom of fewer signals is
-    replaced by the signal that is coded worst, and its weights become 0.  Returns new
-    atoms (k, d) and weights.
+    Each is fitted to what the others leave, so the squared error never grows.
+    `power_steps` of the power method stand in for an SVD: with many the update is
+    K-SVD's own, one does as well over the iterations (Rubinstein et al., section 4).
+    An atom of fewer signals than `least_uses` becomes the signal that is coded worst,
+    and its weights 0.  Returns new atoms (k, d) and weights.
     """
     d, flat = atoms.clone(), weights.flatten().clone()
     rest = signals - weighted_sums(support, weights, d)
