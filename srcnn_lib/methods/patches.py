@@ -1,13 +1,10 @@
 """Pictures as patches: features, PCA, ridge regression, overlap and add.
 
 All methods between bicubic and SRCNN share this.  The enlarged picture is cut into
-patches of 3×3 LR pixels, one at each LR pixel.  A method turns the features of a
-patch into an HR patch, and where HR patches overlap their mean counts.  K-SVD,
-neighbour embedding, ANR and A+ see the gradients of the bicubic picture, shortened
-by PCA, and restore what bicubic lacks.
-
-Source: Zeyde et al., see `zeyde`; patch, border and filters as in the programs of
-Timofte et al., see `anchored`.
+patches of 3×3 LR pixels, one at each.  A method makes HR patches of their features, and
+where these overlap their mean counts.  K-SVD, neighbour embedding, ANR and A+ see the
+gradients of the bicubic picture, shortened by PCA, and restore what bicubic lacks.
+Source: Zeyde et al., see `zeyde`; details as in the programs of `anchored`'s authors.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +21,7 @@ from ..resize import bicubic, imresize
 # restoring one patch takes.
 PATCH, BORDER = 3, 1
 REACH = PATCH + 2 * BORDER
-#: About as many patches are worked on at a time: 1,024 atoms' correlations are 17 MB.
+#: Patches worked on at a time, about: 1,024 atoms' correlations are 17 MB.
 CHUNK = {"cpu": 2**12, "cuda": 2**16}
 
 
@@ -48,7 +45,7 @@ def gradients(y: Tensor, scale: int) -> Tensor:
         return torch.roll(y, -step, axis)[s:-s, s:-s]
 
     # Where s is odd the middle lies between pixels; MATLAB's conv2 takes the later one.
-    first = [moved(s - half, axis) - moved(-half, axis) for axis in (1, 0)]
+    first = [moved(s - half, a) - moved(-half, a) for a in (1, 0)]
     second = [(moved(s, a) + moved(-s, a)) / 2 - moved(0, a) for a in (1, 0)]
     return torch.stack(first + second)
 
@@ -101,7 +98,7 @@ def training_patches(
     numbers in 0…1.  Raises ValueError when no picture is large enough.
     """
     found, edge = [], BORDER * scale
-    lumas = [modcrop(luma(image) / 255, scale) for image in images]
+    lumas = (modcrop(luma(image) / 255, scale) for image in images)
     lumas = [hr_y for hr_y in lumas if min(hr_y.shape) >= REACH * scale]
     total = sum(np.prod([n // scale - REACH + 1 for n in y.shape]) for y in lumas)
     for hr_y in lumas:
@@ -148,9 +145,9 @@ class PatchMethod:
         if scale != self.scale:
             raise ValueError(f"the method was trained for x{self.scale}, not x{scale}")
         sr_y = torch.from_numpy(bicubic(lr_y, scale)).to(self.dtype)
-        height, width = lr_y.shape
-        if min(height, width) < REACH:
+        if min(lr_y.shape) < REACH:
             return sr_y.numpy()
+        height, width = lr_y.shape
         zoom, edge = self.zoom or scale, scale * BORDER
         wide = torch.from_numpy(imresize(lr_y, zoom)).to(self.dtype)
         inside = sr_y[edge:-edge, edge:-edge]
@@ -161,8 +158,7 @@ class PatchMethod:
             seen = wide[first * zoom : (last + REACH - 1) * zoom].to(self.device)
             patches = self.restore(self.see(seen)).cpu()
             band = slice(first * scale, (last + PATCH - 1) * scale)
-            shape = total[band].shape
-            total[band] += overlap_sum(patches, shape, scale)
-            count[band] += overlap_sum(torch.ones_like(patches), shape, scale)
+            for sums, parts in ((total, patches), (count, torch.ones_like(patches))):
+                sums[band] += overlap_sum(parts, sums[band].shape, scale)
         inside.copy_(total / count if self.zoom else inside + total / count)
         return sr_y.numpy()

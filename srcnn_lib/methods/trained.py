@@ -1,7 +1,7 @@
 """What was learnt for the methods between bicubic and SRCNN: make and find.
 
-One file per kind and scale, such as ``data/checkpoints/ksvd_x3.safetensors``, with a
-card.  K-SVD, neighbour embedding, GR and ANR need the same dictionary.
+One file per kind and scale, such as ``data/checkpoints/ksvd_x3.safetensors``, and its
+card.  K-SVD, neighbour embedding, GR and ANR share a dictionary.
 """
 
 import time
@@ -89,12 +89,11 @@ def train(
         raise ValueError(f"nothing is trained for {kind!r}")
     began = time.perf_counter()
     images = []
-    for pictures in sets:
-        for name in pictures:
-            try:
-                images.append(luma(pictures[name]))
-            except ValueError as e:
-                raise ValueError(f"{name}: {e}") from None
+    for pictures, name in ((s, name) for s in sets for name in s):
+        try:
+            images.append(luma(pictures[name]))
+        except ValueError as e:
+            raise ValueError(f"{name}: {e}") from None
     choices |= {"pair": parts("ksvd", scale)} if kind == "aplus" else {"seed": seed}
     learnt = _KINDS[kind][0](images, scale, **choices)
     minutes = round((time.perf_counter() - began) / 60, 2)

@@ -1,12 +1,12 @@
 """K-SVD: sparse codes over a learnt pair of dictionaries (Zeyde et al. 2010).
 
-A patch's features are written as a sum of three atoms of an LR dictionary; the same
-sum of the HR dictionary's atoms is what bicubic lacks there.  The LR dictionary is
-learnt by K-SVD; the HR one is then a least-squares problem.
+A patch's features are written as a sum of three atoms of an LR dictionary; the same sum
+of HR atoms is what bicubic lacks there.  The LR dictionary is learnt by K-SVD; the HR
+one is then a least-squares problem.
 
-Source: R. Zeyde, M. Elad, M. Protter, "On single image scale-up using sparse-
-representations", 2010; R. Rubinstein, M. Zibulevsky, M. Elad, "Efficient implementation
-of the K-SVD algorithm using batch orthogonal matching pursuit", 2008.
+Source: Zeyde, Elad, Protter, "On single image scale-up using sparse-representations",
+2010; Rubinstein, Zibulevsky, Elad, "Efficient implementation of the K-SVD algorithm
+using batch orthogonal matching pursuit", 2008.
 """
 
 from collections.abc import Iterable
@@ -22,8 +22,7 @@ from . import patches
 from .patches import PATCH, PatchMethod
 from .sparse_codes import solve_spd, weighted_sums
 
-ATOMS = 1024
-NONZEROS = 3
+ATOMS, NONZEROS = 1024, 3
 STRIDE = 2  # LR pixels from one training patch to the next
 LEAST_USES = 4  # an atom that fewer samples use is replaced
 
