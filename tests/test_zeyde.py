@@ -3,15 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.io import loadmat
 from torch.nn import functional as F
 
 from srcnn_lib import datasets, protocol
 from srcnn_lib.methods import anchored, patches, zeyde
-
-needs_zeyde = pytest.mark.skipif(
-    not (datasets.available("zeyde-official") and datasets.available("Set5")),
-    reason="needs zeyde-official, Set5: srcnn data fetch",
-)
 
 
 def atoms_of(k, d, seed=0):
@@ -100,8 +96,6 @@ def test_hr_atoms_by_least_squares():
 @pytest.fixture(scope="module")
 def official():
     """Zeyde's dictionary of 1,000 atoms; its patches are column-major."""
-    from scipy.io import loadmat
-
     file = datasets.path("zeyde-official") / "conf.mat"
     conf = loadmat(file, simplify_cells=True)["conf"]
 
@@ -113,7 +107,10 @@ def official():
     return zeyde.Dictionary(rows(conf["V_pca"]), lr, rows(conf["dict_hires"]))
 
 
-@needs_zeyde
+@pytest.mark.skipif(
+    not (datasets.available("zeyde-official") and datasets.available("Set5")),
+    reason="needs zeyde-official, Set5: srcnn data fetch",
+)
 @pytest.mark.parametrize(
     "make, psnr_db", [(zeyde.ksvd_method, 31.905), (anchored.anr, 31.880)]
 )
