@@ -84,6 +84,10 @@ def test_atoms_that_few_use_become_the_signals_coded_worst():
     likeness = (found @ F.normalize(signals).T).amax(1)
     changed = (found * start).sum(1) < 0.99
     assert (changed & (likeness > 1 - 1e-5)).sum() >= 5
+    support, weights = zeyde.omp(signals, start)
+    few = torch.bincount(support[weights != 0], minlength=64) < 4
+    _, weights = zeyde.update_atoms(signals, start, support, weights, least_uses=4)
+    assert ((weights == 0) == few[support]).all()  # the old atom's weights are gone
 
 
 def test_hr_atoms_by_least_squares():

@@ -8,10 +8,8 @@ from tqdm import tqdm
 
 from .patches import check_enough
 
-#: Two atoms that fall at rates closer than this are taken for parallel.
-PARALLEL = 1e-5
-#: Steps after which a path is given up; pictures take about 40.
-MOST_STEPS = 200
+PARALLEL = 1e-5  # atoms that fall at rates closer than this are taken for parallel
+MOST_STEPS = 200  # after which a path is given up; pictures take about 40
 
 
 def weighted_sums(support: Tensor, weights: Tensor, rows: Tensor) -> Tensor:
@@ -90,12 +88,10 @@ def _direction(gram, dictionary, atoms, active) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def ista(vectors: Tensor, dictionary: Tensor, penalty: float, steps: int) -> Tensor:
-    """Codes on their way to those of ``lasso(…, exact=True)``, `steps` from zero.
-
-    A step goes down the slope of the squared error and then takes `penalty` times
-    the step's length away, but not below zero.  Source: Daubechies et al., Comm. Pure
-    Appl. Math. 57, 2004; Beck and Teboulle, SIAM J. Imaging Sci. 2, 2009.
-    """
+    """Codes on their way to those of ``lasso(…, exact=True)``, `steps` from zero: each
+    goes down the squared error's slope and takes `penalty` times its length away, but
+    not below zero.  Source: Daubechies et al., Comm. Pure Appl. Math. 57, 2004; Beck
+    and Teboulle, SIAM J. Imaging Sci. 2, 2009."""
     gram = dictionary @ dictionary.T
     size = safe_step(gram)
     heard = vectors @ dictionary.T

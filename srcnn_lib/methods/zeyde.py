@@ -95,16 +95,14 @@ def update_atoms(
             worst = rest.square().sum(1).argmax()
             d[k], flat[at] = F.normalize(signals[worst], dim=0), 0
             rest[worst] = 0  # so that the next one takes another
-            continue
-        if not len(at):
-            continue
-        rows, w = at // support.shape[1], flat[at]
-        wanted = rest[rows] + w[:, None] * d[k]
-        for _ in range(power_steps):
-            atom = F.normalize(w @ wanted, dim=0)
-            w = wanted @ atom
-        d[k], flat[at] = atom, w
-        rest[rows] = wanted - w[:, None] * atom
+        elif len(at):
+            rows, w = at // support.shape[1], flat[at]
+            wanted = rest[rows] + w[:, None] * d[k]
+            for _ in range(power_steps):
+                atom = F.normalize(w @ wanted, dim=0)
+                w = wanted @ atom
+            d[k], flat[at] = atom, w
+            rest[rows] = wanted - w[:, None] * atom
     return d, flat.view_as(weights)
 
 
