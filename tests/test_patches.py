@@ -1,11 +1,14 @@
 """Patches: the filters, the projection, what to learn from, the way back."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from scipy.signal import convolve2d
 
 from srcnn_lib import datasets, images
+from srcnn_lib.methods import kernel_regression as kk
 from srcnn_lib.methods import patches
 from srcnn_lib.methods.patches import PatchMethod
 from srcnn_lib.resize import bicubic, imresize
@@ -17,9 +20,8 @@ def photograph():
     return images.luma(datasets.load("demo-test")["coffee"][100:172, 200:296])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lr_y(photograph):
-    """(23, 31) in 0…1."""
     return photograph[:23, :31] / 255
 
 
@@ -81,7 +83,7 @@ def test_patches_are_drawn_from_all_pictures(photograph):
         generator = torch.Generator().manual_seed(5)
         return patches.training_patches(
             [photograph, photograph[:36]], lambda y: flat_gradients(y, 3), 3,
-            count=count, generator=generator,
+            count=count, random=partial(torch.rand, generator=generator),
         )  # fmt: skip
 
     every, (seen, wanted) = draw(None), draw(120)
@@ -105,6 +107,23 @@ def test_some_rows_at_a_time_equal_the_whole(monkeypatch, lr_y, scale, chunk):
     assert np.allclose(method(lr_y, scale), whole, atol=1e-4)
     first, *rest = seen
     assert first == sum(rest) == 19 * 27 and max(rest) <= max(chunk, 27)
+
+
+def test_bumps_are_gaussian():
+    x, centres = torch.randn(7, 4), torch.randn(5, 4)
+    expected = torch.exp(-torch.cdist(x, centres).square() / (2 * 0.7**2))
+    assert torch.allclose(kk.kernel(x, centres, torch.tensor(0.7)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_laplacian_lies_around_the_patches(scale):
+    """A point of light at a patch's middle is in the middle of its window."""
+    y = torch.zeros(9 * scale, 8 * scale)
+    y[3 * scale + scale // 2, 2 * scale + scale // 2] = 1
+    # In LR pixel (3, 2): of the patch in row 1, column 0.
+    seen = kk.laplacian_patches(y, scale).view(5, 4, 5 * scale - 2, -1)[1, 0]
+    assert seen[2 * scale - 1 + scale // 2, 2 * scale - 1 + scale // 2] == -4
+    assert seen.abs().sum() == 8
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 30), (30, 4)])

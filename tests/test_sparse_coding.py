@@ -17,21 +17,6 @@ def rows(count, size, seed=0):
     return F.normalize(torch.randn(count, size, generator=generator).double())
 
 
-@pytest.fixture(scope="module")
-def pair():
-    """40 random atoms for x3."""
-    hr = rows(40, 81, 2)
-    hr = hr - hr.mean(1, keepdim=True)
-    return Dictionaries(rows(40, 144, 1).float(), hr.float(), 0.05)
-
-
-@pytest.fixture(scope="module")
-def lr_y():
-    """(40, 50), 0…1."""
-    picture = datasets.load("demo-test")["coffee"][100:140, 200:250]
-    return images.luma(picture) / 255
-
-
 @pytest.mark.parametrize("penalty", [0.5, 0.1, 0.02])
 @pytest.mark.parametrize("atoms, solver", [(60, "LassoLars"), (15, "Lasso")])
 def test_exact_codes_are_scikit_learns(penalty, atoms, solver):
@@ -40,10 +25,9 @@ def test_exact_codes_are_scikit_learns(penalty, atoms, solver):
     dictionary, vectors = rows(atoms, 20), rows(40, 20, seed=1)
     codes = lasso(vectors, dictionary, penalty, exact=True)
     settings = {"tol": 1e-10} if solver == "Lasso" else {}
-    model = getattr(linear_model, solver)(
-        alpha=penalty / 20,  # it divides the squared error by the length
-        positive=True, fit_intercept=False, **settings,
-    )  # fmt: skip
+    settings |= {"positive": True, "fit_intercept": False}
+    # It divides the squared error by the length.
+    model = getattr(linear_model, solver)(alpha=penalty / 20, **settings)
     theirs = [model.fit(dictionary.T.numpy(), v.numpy()).coef_ for v in vectors]
     assert np.allclose(codes, theirs, rtol=0, atol=1e-6)
     assert (codes > 0).any()
@@ -92,7 +76,9 @@ def test_yangs_dictionaries_give_the_published_number():
         assert found == pytest.approx(psnr_db, abs=0.02)
 
 
-def test_back_projection_makes_it_shrink_to_the_input(pair, lr_y):
+def test_back_projection_makes_it_shrink_to_the_input():
+    lr_y = images.luma(datasets.load("demo-test")["coffee"][100:140, 200:250]) / 255
+    pair = Dictionaries(rows(40, 144, 1).float(), rows(40, 81, 2).float(), 0.05)
     method = SparseCoding(pair, device="cpu")
     sr_y = method(lr_y, 3)
     results = [sparse_coding.back_project(sr_y, lr_y, n) for n in (0, 5, 20)]

@@ -3,15 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.io import loadmat
 from torch.nn import functional as F
 
 from srcnn_lib import datasets, protocol
 from srcnn_lib.methods import anchored, patches, zeyde
-
-needs_zeyde = pytest.mark.skipif(
-    not (datasets.available("zeyde-official") and datasets.available("Set5")),
-    reason="needs zeyde-official, Set5: srcnn data fetch",
-)
 
 
 def atoms_of(k, d, seed=0):
@@ -67,7 +63,9 @@ def test_an_update_of_the_atoms_never_raises_the_error(power_steps):
         return (dense(support, weights, 64) @ atoms - signals).square().sum()
 
     before = error(atoms, weights)
-    new = zeyde.update_atoms(signals, atoms, support, weights, power_steps)
+    new = zeyde.update_atoms(
+        signals, atoms, support, weights, power_steps=power_steps
+    )
     assert error(*new) < before
 
 
@@ -86,6 +84,10 @@ def test_atoms_that_few_use_become_the_signals_coded_worst():
     likeness = (found @ F.normalize(signals).T).amax(1)
     changed = (found * start).sum(1) < 0.99
     assert (changed & (likeness > 1 - 1e-5)).sum() >= 5
+    support, weights = zeyde.omp(signals, start)
+    few = torch.bincount(support[weights != 0], minlength=64) < 4
+    _, weights = zeyde.update_atoms(signals, start, support, weights, least_uses=4)
+    assert ((weights == 0) == few[support]).all()  # the old atom's weights are gone
 
 
 def test_hr_atoms_by_least_squares():
@@ -98,8 +100,6 @@ def test_hr_atoms_by_least_squares():
 @pytest.fixture(scope="module")
 def official():
     """Zeyde's dictionary of 1,000 atoms; its patches are column-major."""
-    from scipy.io import loadmat
-
     file = datasets.path("zeyde-official") / "conf.mat"
     conf = loadmat(file, simplify_cells=True)["conf"]
 
@@ -111,7 +111,10 @@ def official():
     return zeyde.Dictionary(rows(conf["V_pca"]), lr, rows(conf["dict_hires"]))
 
 
-@needs_zeyde
+@pytest.mark.skipif(
+    not (datasets.available("zeyde-official") and datasets.available("Set5")),
+    reason="needs zeyde-official, Set5: srcnn data fetch",
+)
 @pytest.mark.parametrize(
     "make, psnr_db", [(zeyde.ksvd_method, 31.905), (anchored.anr, 31.880)]
 )

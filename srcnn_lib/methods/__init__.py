@@ -29,11 +29,8 @@ _MAKERS: dict[str, Callable[..., Method]] = {}
 
 
 def register(name: str, *, label: str) -> Callable:
-    """Decorate a function that makes a method, so that `get` knows it by `name`.
-
-    `get` calls ``make(scale, model=…, device=…)``.  A name that is registered again
-    gets the new function.
-    """
+    """Decorate a function ``make(scale, model=…, device=…)`` of a method, so that `get`
+    knows it by `name`.  A name that is registered again gets the new function."""
 
     def keep(make: Callable[..., Method]) -> Callable[..., Method]:
         LABELS[name], _MAKERS[name] = label, make
@@ -47,10 +44,9 @@ def get(
 ) -> Method:
     """The method of that name, one of `NAMES`, for one scale, on auto, cpu or cuda.
 
-    `model` is for ``"srcnn"`` one of `checkpoints.load`, 9-1-5 where not given; with a
-    plus behind it, as in ``"9-5-5+"``, it is a `SelfEnsemble`.  For the other trained
-    methods see `trained.parts`.  Raises ValueError for an unknown name, or a model
-    where there is no choice.
+    `model` is for ``"srcnn"`` one of `checkpoints.load`, 9-1-5 where not given, or with
+    a plus, as in ``"9-5-5+"``, its `SelfEnsemble`; else see `trained.parts`.  Raises
+    ValueError for an unknown name, or a model where there is no choice.
     """
     if name not in NAMES:
         raise ValueError(f"method must be one of {', '.join(NAMES)}, not {name!r}")

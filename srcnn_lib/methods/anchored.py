@@ -1,16 +1,16 @@
 """Anchored regression: GR, ANR and A+, a matrix per atom in place of a code.
 
 Ridge regression from LR to HR atoms has a closed form, a matrix that maps features to
-what bicubic lacks.  GR has one such matrix, from all atoms; ANR one per atom, from its
-neighbours among the atoms; A+ one per atom, from its neighbours among millions of
-training samples.  Each patch takes the matrix of the atom it correlates with most.
+what bicubic lacks.  GR has one, from all atoms; ANR one per atom, from its neighbours
+among the atoms; A+ one per atom, from its neighbours among millions of samples.  Each
+patch takes the matrix of the atom it correlates with most.
 
-Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression for fast
-example-based super-resolution", ICCV 2013, and "A+: Adjusted anchored neighborhood
-regression for fast super-resolution", ACCV 2014.
+Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression …", ICCV
+2013, and "A+: Adjusted anchored neighborhood regression …", ACCV 2014.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +24,8 @@ from . import patches
 from .patches import PatchMethod
 from .zeyde import Dictionary
 
-GR_RIDGE = 0.1
-ANR_RIDGE = 0.01
-ANR_NEIGHBOURS = 40
-APLUS_RIDGE = 0.1
-SAMPLES = 5_000_000
+GR_RIDGE, ANR_RIDGE, APLUS_RIDGE = 0.1, 0.01, 0.1
+ANR_NEIGHBOURS, SAMPLES = 40, 5_000_000
 #: Share of the projections' energy that a file leaves out, by scale; each costs less
 #: than 0.005 dB on Set5.
 PACK_DROPPED_ENERGY = {2: 0.005, 3: 0.02, 4: 0.03}
@@ -55,8 +52,7 @@ def neighbourhoods(
 ) -> Tensor:
     """ANR's matrices, one per atom, (atoms, m, d)."""
     nearest = (pair.lr @ pair.lr.T).abs().topk(neighbours, dim=1).indices
-    # The ridge makes results too small; the authors' program enlarges those
-    # of ANR and GR so, though not those of A+.
+    # The ridge makes results too small; the authors enlarge ANR's and GR's, not A+'s.
     return (1 + ridge) * ridge_projection(pair.lr[nearest], pair.hr[nearest], ridge)
 
 
@@ -92,19 +88,16 @@ def learn_aplus(
     images: Iterable[np.ndarray], scale: int, pair: Dictionary, *,
     most: int = SAMPLES, neighbours: int = 2048,
 ) -> Anchors:  # fmt: skip
-    """A+'s matrices for the atoms of a pair, from samples of pictures, uint8, in twelve
-    sizes, each 0.98 of the last: the first `most`, from large to small.  Raises
-    ValueError when there are fewer than `neighbours`."""
-    parts, count = [], 0
-    images = [luma(image) for image in images]
+    """A+'s matrices for the atoms of a pair, from the first `most` samples of pictures,
+    uint8, in twelve sizes, each 0.98 of the last.  Raises ValueError when there are
+    fewer than `neighbours`."""
+    parts, count, images = [], 0, [luma(image) for image in images]
+    see = partial(patches.features, scale=scale, basis=pair.basis)
     for zoom in tqdm(range(12), desc="A+ samples", disable=None):
         smaller = (imresize(y, 0.98**zoom) for y in images)
-        x, z = patches.training_patches(
-            smaller, lambda y: patches.features(y, scale, pair.basis), scale
-        )
+        x, z = patches.training_patches(smaller, see, scale)
         norm = x.norm(dim=1, keepdim=True)
-        # What is nearly flat is left as faint as it is.  In float16 five million
-        # samples fit in memory; the digits lost are averaged out.
+        # What is nearly flat stays faint; five million fit in memory in float16.
         z = (z / torch.where(norm < 0.1, 1, norm)).half()
         parts.append(((x / norm.clamp(min=1e-12))[: most - count], z[: most - count]))
         count += len(parts[-1][0])
@@ -121,8 +114,8 @@ def learn_aplus(
 
 
 def pack(anchors: Anchors, scale: int) -> dict[str, Tensor]:
-    """The same in a tenth of the space, for a file: the projections' patches in their
-    first principal axes, with 8 bits and a step for each atom."""
+    """A tenth of the space, for a file: the projections' patches in their first
+    principal axes, with 8 bits and a step for each atom."""
     basis, lr, p = anchors
     flat = p.mT.reshape(-1, p.shape[1])  # (k·d, m)
     axes = patches.principal_axes(flat, PACK_DROPPED_ENERGY[scale])

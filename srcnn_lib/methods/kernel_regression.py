@@ -42,17 +42,11 @@ class Bumps(NamedTuple):
 
 
 def laplacian_patches(y: Tensor, scale: int) -> Tensor:
-    """The Laplacian in and around every patch of a bicubic picture (H, W), row by row.
-
-    (n, f²) with f = 5·scale - 2: as far as it reaches within one LR pixel more.
-    """
+    """The Laplacian in and around every patch of a bicubic picture (H, W), row by row,
+    as far as one LR pixel reaches: (n, f²) with f = 5·scale - 2."""
     around = y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:]
     laplacian = around - 4 * y[1:-1, 1:-1]
     return patches.extract_patches(laplacian[None], (PATCH + 2) * scale - 2, scale)
-
-
-def _contrast(seen: Tensor) -> Tensor:
-    return seen.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
 
 
 def kernel(x: Tensor, centres: Tensor, width: Tensor) -> Tensor:
@@ -66,24 +60,22 @@ def learn_kk(
     images: Iterable[np.ndarray], scale: int, *, centres: int = 1000,
     samples: int = 200_000, seed: int = 0,
 ) -> Bumps:  # fmt: skip
-    """Fit the regression to pictures, uint8: about `samples` patches are drawn, their
-    k-means are the `centres`, and the bumps are half the median distance of two patches
-    wide.  Raises ValueError when there are fewer patches than centres."""
-    generator = torch.Generator().manual_seed(seed)
+    """Fit the regression to pictures, uint8: the k-means of about `samples` patches are
+    the `centres`, and bumps are half the median distance of two patches wide.  Raises
+    ValueError for fewer patches than centres."""
+    generator = np.random.default_rng(seed)
     seen, wanted = patches.training_patches(
         images, lambda y: laplacian_patches(y, scale), scale,
-        count=samples, generator=generator,
+        count=samples, random=lambda n: torch.from_numpy(generator.random(n)),
     )  # fmt: skip
     patches.check_enough(seen, centres, "centres")
     basis = patches.principal_axes(seen, 5e-3)
     x = seen @ basis.T
-    norm = _contrast(x)
+    norm = x.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
     x, wanted = x / norm, wanted / norm
-    order = torch.randperm(len(x), generator=generator)
-    start = x[order[:centres]].numpy()
-    middles, _ = kmeans2(x.numpy(), start, iter=15, minit="matrix")
-    middles = torch.from_numpy(middles)
-    width = 0.5 * torch.pdist(x[order[-2000:]]).median()
+    start = x.numpy()[generator.permutation(len(x))[:centres]]
+    middles = torch.from_numpy(kmeans2(x.numpy(), start, 15, minit="matrix")[0])
+    width = 0.5 * torch.pdist(x[generator.permutation(len(x))[:2000]]).median()
     bumps = (kernel(part, middles, width) for part in x.split(2**12))
     pairs = zip(bumps, wanted.split(2**12))
     weights = patches.ridge_regression(pairs, 1e-7 * len(x))
@@ -95,7 +87,7 @@ def kk(bumps: Bumps, scale: int) -> PatchMethod:
     basis, centres, weights, width = bumps
 
     def restore(seen):
-        norm = _contrast(seen)
+        norm = seen.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
         return kernel(seen / norm, centres, width) @ weights * norm
 
     return PatchMethod(

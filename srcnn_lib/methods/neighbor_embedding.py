@@ -1,18 +1,17 @@
 """Neighbour embedding: weights that rebuild a patch from its neighbours.
 
-The features of a patch are rebuilt from those of the most similar atoms, and the
-same weights applied to the HR atoms.  NE+LLE wants weights that sum to one, NE+NNLS
-weights that are not negative.  Timofte et al. showed that the atoms of a learnt
-dictionary serve better as neighbours than raw samples.
+The features of a patch are rebuilt from those of the most similar atoms, and the same
+weights applied to the HR atoms.  NE+LLE wants weights that sum to one, NE+NNLS weights
+that are not negative.  The atoms of a learnt dictionary serve better than raw samples.
 
-Source: H. Chang et al., "Super-resolution through neighbor embedding", CVPR 2004;
-M. Bevilacqua et al., "Low-complexity single-image super-resolution based on nonnegative
-neighbor embedding", BMVC 2012; R. Timofte et al., ICCV 2013, section 2.2.
+Source: Chang et al., "Super-resolution through neighbor embedding", CVPR 2004;
+Bevilacqua et al., "Low-complexity single-image super-resolution based on nonnegative
+neighbor embedding", BMVC 2012; Timofte et al., ICCV 2013, section 2.2.
 """
 
 import numpy as np
-import scipy.optimize
 import torch
+from scipy.optimize import nnls as nnls_of
 from torch import Tensor
 
 from .patches import PatchMethod
@@ -20,12 +19,10 @@ from .sparse_codes import weighted_sums
 from .zeyde import Dictionary
 
 LLE_NEIGHBOURS = 24
-#: As in the authors' program, where those of the opposite sign stay as they are:
-#: 31.72 dB on Set5 x3, where the paper has 31.60; neighbours of the same sign
-#: alone would give 31.59.
+#: As in the authors' program, with those of the opposite sign: 31.72 dB on Set5 x3,
+#: where the paper has 31.60; neighbours of the same sign alone would give 31.59.
 NNLS_NEIGHBOURS = 24
-#: LLE: part of the trace that is added to the diagonal.
-LLE_RIDGE = 1e-4
+LLE_RIDGE = 1e-4  # part of the trace that is added to the diagonal
 
 
 def lle_weights(signals: Tensor, neighbours: Tensor) -> Tensor:
@@ -52,8 +49,7 @@ def nnls_weights(gram: Tensor, wanted: Tensor) -> Tensor:
     lower[at] = torch.linalg.cholesky(gram[at] + 1e-6 * eye)
     b = wanted.cpu().double()[..., None]
     b = torch.linalg.solve_triangular(lower, b, upper=False)[..., 0]
-    solve = scipy.optimize.nnls
-    weights = [solve(*p, maxiter=1000)[0] for p in zip(lower.mT.numpy(), b.numpy())]
+    weights = [nnls_of(*p, maxiter=1000)[0] for p in zip(lower.mT.numpy(), b.numpy())]
     return torch.from_numpy(np.reshape(weights, wanted.shape)).to(wanted)
 
 

@@ -1,13 +1,10 @@
 """Pictures as patches: features, PCA, ridge regression, overlap and add.
 
 All methods between bicubic and SRCNN share this.  The enlarged picture is cut into
-patches of 3×3 LR pixels, one at each LR pixel.  A method turns the features of a
-patch into an HR patch, and where HR patches overlap their mean counts.  K-SVD,
-neighbour embedding, ANR and A+ see the gradients of the bicubic picture, shortened
-by PCA, and restore what bicubic lacks.
-
-Source: Zeyde et al., see `zeyde`; patch, border and filters as in the programs of
-Timofte et al., see `anchored`.
+patches of 3×3 LR pixels, one at each.  A method makes HR patches of their features, and
+where these overlap their mean counts.  K-SVD, neighbour embedding, ANR and A+ see the
+gradients of the bicubic picture, shortened by PCA, and restore what bicubic lacks.
+Source: Zeyde et al., see `zeyde`; details as in the programs of `anchored`'s authors.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,13 +17,11 @@ from torch.nn import functional as F
 from ..images import luma, modcrop
 from ..resize import bicubic, imresize
 
-#: Width of a patch, in LR pixels.
-PATCH = 3
-#: LR pixels at the picture's edge that stay bicubic.
-BORDER = 1
-#: LR pixels in a row that restoring one patch takes.
+# In LR pixels: a patch's width, the picture's edge that stays bicubic, and what
+# restoring one patch takes.
+PATCH, BORDER = 3, 1
 REACH = PATCH + 2 * BORDER
-#: About as many patches are worked on at a time: 1,024 atoms' correlations are 17 MB.
+#: Patches worked on at a time, about: 1,024 atoms' correlations are 17 MB.
 CHUNK = {"cpu": 2**12, "cuda": 2**16}
 
 
@@ -41,19 +36,16 @@ def overlap_sum(patches: Tensor, shape: tuple[int, int], scale: int) -> Tensor:
 
 
 def gradients(y: Tensor, scale: int) -> Tensor:
-    """First and second differences of a bicubic picture (H, W), in its unit.
-
-    (4, H - 2·scale, W - 2·scale): along the rows and the columns over a distance of
-    one LR pixel, then both second differences.  The edge, where a filter would reach
-    beyond the picture, is left out.
-    """
+    """First differences over one LR pixel of a bicubic picture (H, W), in its unit,
+    along the rows and the columns, then second ones: (4, H - 2·scale, W - 2·scale).
+    The edge, where a filter would reach beyond the picture, is left out."""
     s, half = scale, scale // 2
 
     def moved(step: int, axis: int) -> Tensor:
         return torch.roll(y, -step, axis)[s:-s, s:-s]
 
     # Where s is odd the middle lies between pixels; MATLAB's conv2 takes the later one.
-    first = [moved(s - half, axis) - moved(-half, axis) for axis in (1, 0)]
+    first = [moved(s - half, a) - moved(-half, a) for a in (1, 0)]
     second = [(moved(s, a) + moved(-s, a)) / 2 - moved(0, a) for a in (1, 0)]
     return torch.stack(first + second)
 
@@ -96,19 +88,19 @@ def check_enough(patches: Tensor, needed: int, of_what: str) -> None:
 def training_patches(
     images: Iterable[np.ndarray], see: Callable[[Tensor], Tensor], scale: int, *,
     stride: int = 1, zoom: int | None = None,
-    count: int | None = None, generator: torch.Generator | None = None,
+    count: int | None = None, random: Callable[[int], Tensor] = torch.rand,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Features (n, d) and the HR patches (n, (3·scale)²) to be restored, float32.
 
     `images` are pictures or luma, uint8; those too small for a patch are left out.
-    `see` and `zoom` are those of `PatchMethod`; `stride`, which `see` keeps to, is in
-    LR pixels.  With `count` about as many are drawn from all patches.  Raises
-    ValueError when no picture is large enough.
+    `see` and `zoom` are those of `PatchMethod`; `stride` is `see`'s, in LR pixels.
+    With `count`, at a stride of 1, about as many are drawn by `random`, which gives n
+    numbers in 0…1.  Raises ValueError when no picture is large enough.
     """
     found, edge = [], BORDER * scale
-    lumas = [modcrop(luma(image) / 255, scale) for image in images]
+    lumas = (modcrop(luma(image) / 255, scale) for image in images)
     lumas = [hr_y for hr_y in lumas if min(hr_y.shape) >= REACH * scale]
-    total = sum(hr_y.size for hr_y in lumas) / (scale * stride) ** 2
+    total = sum(np.prod([n // scale - REACH + 1 for n in y.shape]) for y in lumas)
     for hr_y in lumas:
         wide = imresize(imresize(hr_y, 1 / scale), zoom or scale)
         target = torch.from_numpy(hr_y if zoom else hr_y - wide).float()
@@ -116,7 +108,7 @@ def training_patches(
         x = see(torch.from_numpy(wide).float())
         z = extract_patches(target, PATCH * scale, stride * scale)
         if count is not None:
-            drawn = torch.rand(len(x), generator=generator) < count / total
+            drawn = random(len(x)) < count / total
             x, z = x[drawn], z[drawn]
         found.append((x, z))
     if not found:
@@ -128,22 +120,17 @@ def training_patches(
 class PatchMethod:
     """A method that restores patch by patch; call it with ``(lr_y, scale)``.
 
-    Parameters
-    ----------
-    see : makes of an enlarged picture (H, W) the features (n, d) of its patches, row
-        by row, from no further than one LR pixel around each.
-    restore : makes HR patches (n, (3·scale)²) of features.
-    device : where `see` and `restore` work.
-    zoom : how many times the LR picture is enlarged for `see`.  Where not given
-        `see` gets the bicubic picture, and the patches are added to it.
+    On `device`, `see` makes of an enlarged picture (H, W) the features (n, d) of its
+    patches, row by row, from no further than one LR pixel around each, and `restore`
+    makes of them HR patches (n, (3·scale)²).  With `zoom` the LR picture is enlarged
+    so many times; else `see` gets the bicubic one, and the patches are added to it.
     """
 
     def __init__(
         self, see: Callable[[Tensor], Tensor], restore: Callable[[Tensor], Tensor],
         scale: int, device, zoom: int | None = None, dtype=torch.float32,
     ):  # fmt: skip
-        self.see, self.restore = see, restore
-        self.scale, self.zoom = scale, zoom
+        self.see, self.restore, self.scale, self.zoom = see, restore, scale, zoom
         self.device, self.dtype = torch.device(device), dtype
 
     @classmethod
@@ -153,16 +140,14 @@ class PatchMethod:
 
     @torch.inference_mode()
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
-        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1, some rows at a time.
-
-        Raises ValueError for another scale than the method was trained for.
-        """
+        """(h, w) in 0…1 → (h·scale, w·scale), about 0…1, some rows at a time.  Raises
+        ValueError for another scale than the method was trained for."""
         if scale != self.scale:
             raise ValueError(f"the method was trained for x{self.scale}, not x{scale}")
         sr_y = torch.from_numpy(bicubic(lr_y, scale)).to(self.dtype)
-        height, width = lr_y.shape
-        if min(height, width) < REACH:
+        if min(lr_y.shape) < REACH:
             return sr_y.numpy()
+        height, width = lr_y.shape
         zoom, edge = self.zoom or scale, scale * BORDER
         wide = torch.from_numpy(imresize(lr_y, zoom)).to(self.dtype)
         inside = sr_y[edge:-edge, edge:-edge]
@@ -173,8 +158,7 @@ class PatchMethod:
             seen = wide[first * zoom : (last + REACH - 1) * zoom].to(self.device)
             patches = self.restore(self.see(seen)).cpu()
             band = slice(first * scale, (last + PATCH - 1) * scale)
-            shape = total[band].shape
-            total[band] += overlap_sum(patches, shape, scale)
-            count[band] += overlap_sum(torch.ones_like(patches), shape, scale)
+            for sums, parts in ((total, patches), (count, torch.ones_like(patches))):
+                sums[band] += overlap_sum(parts, sums[band].shape, scale)
         inside.copy_(total / count if self.zoom else inside + total / count)
         return sr_y.numpy()

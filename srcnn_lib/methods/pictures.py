@@ -13,11 +13,8 @@ PIXELS = 2**18
 
 
 class SelfEnsemble:
-    """Another method, as the mean over the eight symmetries of the square.
-
-    It turns and flips the input, and each result back.  This takes eight times as long,
-    and gives other numbers than the method alone.
-    """
+    """Another method, as the mean over the eight symmetries of the square: the input
+    is turned and flipped, and each result back, in eight times the time."""
 
     def __init__(self, method: Method):
         self.method = method
@@ -34,31 +31,20 @@ class SelfEnsemble:
 
 
 def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
-    """Enlarge a whole image: luma by `method`, the rest by bicubic interpolation.
+    """Enlarge a whole image: luma by `method`, colour and alpha by bicubic
+    interpolation, because the eye sees fine detail in luma only (TPAMI section 4.5).
 
-    The paper does so with colour images, because the eye sees fine detail in luma only
-    (TPAMI section 4.5).  Grey is brought into luma's range, 16…235, because networks
-    have seen nothing darker or brighter in training.
-
-    Parameters
-    ----------
-    image : uint8 or uint16, grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4).
-
-    Returns
-    -------
-    The same type and kind, (H·scale, W·scale, …); alpha is enlarged too.
-
-    Raises
-    ------
-    ValueError : when the result doesn't fit in memory.
+    `image` is uint8 or uint16, grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4), and so is
+    the result, (H·scale, W·scale, …).  Grey is brought into luma's range, 16…235,
+    because networks have seen nothing darker or brighter in training.  Raises
+    ValueError when the result doesn't fit in memory.
     """
     try:
         return _upscale(method, image, scale)
     except MemoryError:
         height, width = (n * scale for n in image.shape[:2])
-        raise ValueError(
-            f"{width}×{height} pixels don't fit in this machine's memory"
-        ) from None
+        said = f"{width}×{height} pixels don't fit in this machine's memory"
+        raise ValueError(said) from None
 
 
 def _upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:

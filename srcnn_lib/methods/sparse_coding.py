@@ -4,11 +4,12 @@ Each patch of 3 × 3 LR pixels, seen through first and second derivatives of the
 enlarged twice, is written as a sum of a few atoms of an LR dictionary; the same sum of
 the HR dictionary's atoms is the HR patch.
 
-Source: Yang, Wright, Huang, Ma, Image super-resolution via sparse representation,
-TIP 2010, and their CVPR 2008 paper and code.
+Source: Yang et al., Image super-resolution via sparse representation, TIP 2010, and
+their CVPR 2008 paper and code.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,19 +24,14 @@ from ..resize import bicubic, imresize
 from .patches import PATCH, PatchMethod, extract_patches, training_patches
 from .sparse_codes import lasso, learn_dictionary
 
-#: The features are taken from the picture enlarged so many times.
-ZOOM = 2
+ZOOM = 2  # the features are taken from the picture enlarged so many times
 FEATURES = 4 * (ZOOM * PATCH) ** 2
-#: Weight of the codes' sum against the squared error, in learning: Yang's.  0.05 costs
-#: 0.12 dB, by every tenth picture of T91, held out, at x3.
-PENALTY = 0.1
-#: Pictures are coded in our dictionaries with this one: 0.1, 0.05, 0.03 give 29.88,
-#: 30.23, 30.32 dB in 1, 1.8 and 3 times the time (bicubic 28.86).
-OUR_PENALTY = 0.05
-#: Shorter features, in luma 0…1, are not trained on.
-LEAST_DETAIL = 0.3
-#: The model that is Yang's own dictionaries of 2008, for x3.
-OFFICIAL = "official/yang"
+#: Weight of the codes' sum against the squared error: Yang's, for learning (0.05 costs
+#: 0.12 dB on held-out pictures of T91), and ours for pictures: 0.1, 0.05, 0.03 give
+#: 29.88, 30.23, 30.32 dB in 1, 1.8 and 3 times the time (bicubic 28.86).
+PENALTY, OUR_PENALTY = 0.1, 0.05
+LEAST_DETAIL = 0.3  # shorter features, in luma 0…1, are not trained on
+OFFICIAL = "official/yang"  # Yang's own dictionaries of 2008, for x3
 
 
 class Dictionaries(NamedTuple):
@@ -52,11 +48,8 @@ class Dictionaries(NamedTuple):
 
 
 class SparseCoding(PatchMethod):
-    """SC as a method; call it with ``(lr_y, scale)``.
-
-    `solve`, called as `lasso` is, finds the codes.  At the end come rounds of
-    `back_project`; the published numbers are without.
-    """
+    """SC as a method; call it with ``(lr_y, scale)``.  `solve`, called as `lasso` is,
+    finds the codes.  The published numbers are without rounds of `back_project`."""
 
     def __init__(
         self, dictionaries: Dictionaries, *, back_projections: int = 0, device="auto",
@@ -67,8 +60,7 @@ class SparseCoding(PatchMethod):
         self.back_projections = back_projections
 
         def see(wide):
-            seen, means = extract(wide)
-            return torch.cat([seen, means[:, None]], 1)
+            return torch.column_stack(extract(wide))
 
         def restore(seen):
             seen, means = seen[:, :-1], seen[:, -1:]
@@ -98,11 +90,8 @@ def derivatives() -> Tensor:
 
 
 def extract(seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (n, 4·6·6) and mean luma (n,) of the patches of a picture (2·h, 2·w).
-
-    Of the (h - 4)·(w - 4) that are not at the border, row by row; first derivatives
-    along rows and columns come before second ones.
-    """
+    """Features (n, 4·6·6), first derivatives before second, and mean luma (n,) of the
+    (h - 4)·(w - 4) patches of a picture (2·h, 2·w) that are not at the border."""
     maps = F.conv2d(seen[None, None], derivatives().to(seen))[0]  # loses 2
     inside = seen[None, ZOOM:-ZOOM, ZOOM:-ZOOM]
     found, y = (extract_patches(m, ZOOM * PATCH, ZOOM) for m in (maps, inside))
@@ -133,17 +122,16 @@ def learn_sc(
 ) -> Dictionaries:  # fmt: skip
     """Coupled dictionaries of pictures, uint8: one code for the LR and the HR patch.
 
-    The features and the HR patch without its mean are joined to one vector, each
-    divided by the square root of its length so that both count alike, and one
-    dictionary is learnt for the joined vectors (TIP 2010, joint dictionary training).
-    Of the `samples` patches drawn those shorter than `LEAST_DETAIL` are left out.
-    Raises ValueError when the pictures are too few or too small.
+    One dictionary is learnt for vectors that join the features and the HR patch without
+    its mean, each divided by the square root of its length so that both count alike
+    (TIP 2010, joint dictionary training).  Of the `samples` patches drawn those shorter
+    than `LEAST_DETAIL` are left out.  Raises ValueError for too few or small pictures.
     """
     generator = torch.Generator().manual_seed(seed)
+    random = partial(torch.rand, generator=generator)
     seen, hr = training_patches(
-        images, lambda wide: extract(wide)[0], scale, zoom=ZOOM,
-        count=samples, generator=generator,
-    )  # fmt: skip
+        images, lambda y: extract(y)[0], scale, zoom=ZOOM, count=samples, random=random
+    )
     strong = seen.norm(dim=1) > LEAST_DETAIL
     seen, hr = seen[strong], (hr - hr.mean(1, keepdim=True))[strong]
     widths = FEATURES**0.5, hr.shape[1] ** 0.5

@@ -1,8 +1,7 @@
 """SRCNN as a method: enlarge by bicubic interpolation, then the network.
 
-The network runs over square tiles, each with a halo of the pixels that its filters see
-around it.  So an image of any size needs little memory, the feature maps of a tile stay
-in the processor's cache, and each thread computes tiles of its own.
+The network runs over square tiles, each with a halo of the pixels that its filters see:
+little memory is needed, the maps stay in the cache, and each thread has its own tiles.
 """
 
 import numpy as np
@@ -24,10 +23,7 @@ PART = 16
 
 
 class SRCNNMethod:
-    """A network as a method, for the scale that it was trained for.
-
-    `device` is auto, cpu or cuda.
-    """
+    """A network as a method, for its scale; `device` is auto, cpu or cuda."""
 
     def __init__(self, model: SRCNN, device: str = "auto"):
         self.device = choose_device(device)
@@ -39,9 +35,7 @@ class SRCNNMethod:
 
     def enhance(self, y: np.ndarray) -> np.ndarray:
         """The network alone, (H, W) or (H, W, channels) in 0…1 → the same, float32.
-
-        Raises ValueError for other channels than the network's.
-        """
+        Raises ValueError for other channels than the network's."""
         x = torch.from_numpy(np.atleast_3d(y).astype(np.float32)).permute(2, 0, 1)
         a = self.model.architecture
         if len(x) != a.channels:

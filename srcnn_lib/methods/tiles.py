@@ -5,12 +5,8 @@ from typing import NamedTuple
 
 
 class Tile(NamedTuple):
-    """Rows and columns of one tile, as pairs of slices.
-
-    outer : what is worked on, in the picture: the tile and its halo.
-    inner : what of that result is kept, counted from the corner of `outer`.
-    place : where it goes, in the picture.
-    """
+    """Rows and columns of one tile, as slices: `outer` is what is worked on, the tile
+    and its halo; `inner`, counted from its corner, is kept and goes to `place`."""
 
     outer: tuple[slice, slice]
     inner: tuple[slice, slice]
@@ -18,10 +14,8 @@ class Tile(NamedTuple):
 
 
 def tiles(shape: tuple[int, int], size: int, halo: int) -> Iterator[Tile]:
-    """Cover a picture (H, W) by tiles of at most `size`, row by row.
-
-    `halo` pixels more on each side, but none beyond the picture's edge.
-    """
+    """Cover a picture (H, W) by tiles of at most `size`, row by row, with `halo` pixels
+    more on each side, but none beyond the picture's edge."""
 
     def spans(length: int):
         for start in range(0, length, size):

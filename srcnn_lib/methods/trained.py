@@ -1,7 +1,7 @@
 """What was learnt for the methods between bicubic and SRCNN: make and find.
 
-One file per kind and scale, such as ``data/checkpoints/ksvd_x3.safetensors``, with a
-card.  K-SVD, neighbour embedding, GR and ANR need the same dictionary.
+One file per kind and scale, such as ``data/checkpoints/ksvd_x3.safetensors``, and its
+card.  K-SVD, neighbour embedding, GR and ANR share a dictionary.
 """
 
 import time
@@ -39,21 +39,17 @@ def locate(method: str, scale: int | None, file: str | None = None) -> Path:
     if file is None:
         make = f"srcnn train --method {kind} --scale {scale} --out {path.parent}"
         raise CheckpointError(f"{path} is missing; `{make}` makes it")
-    also = f" or {OFFICIAL}" if method == "sc" else ""
-    raise CheckpointError(
-        f"{file}: no such file; {method} takes a .safetensors file{also}"
-    )
+    takes = f".safetensors file{f' or {OFFICIAL}' * (method == 'sc')}"
+    raise CheckpointError(f"{file}: no such file; {method} takes a {takes}")
 
 
 def parts(method: str, scale: int | None, model: str | None = None, device="cpu"):
     """What a method, one of `methods.PARTS`, learnt: float32, on that device.
 
     `model` is a .safetensors file in place of the book's own; for ``"sc"`` also
-    ``"official/yang"``, the dictionaries of Yang et al., for x3 only.
-
-    Returns `sparse_coding.Dictionaries`, `zeyde.Dictionary`, `anchored.Anchors` or
-    `kernel_regression.Bumps`.  Raises CheckpointError for a file that is missing,
-    damaged or for another method or scale, DataError when Yang's can't be had.
+    ``"official/yang"``, the dictionaries of Yang et al., for x3 only.  Raises
+    CheckpointError for a file that is missing, damaged or for another method or scale,
+    DataError when Yang's can't be had.
     """
     if method == "sc" and model == OFFICIAL:
         if scale != 3:
@@ -84,22 +80,20 @@ def train(
 ) -> Path:  # fmt: skip
     """Learn what a method needs and write it, with its card, as a .safetensors file.
 
-    `kind` is ``"sc"``, ``"ksvd"``, ``"kk"`` or ``"aplus"``, with the book's dictionary;
-    `sets` are pictures by name, uint8, such as `datasets.Dataset`; `choices` are those
-    of `learn_sc`, `learn_ksvd`, `learn_aplus` or `learn_kk`.  float16, in which files
-    are, changes the mean on Set5 by less than 0.001 dB.  Raises ValueError for a
-    picture of another type, or too few of them.
+    `kind` is ``"sc"``, ``"ksvd"``, ``"kk"`` or ``"aplus"``, with the book's dictionary,
+    `sets` are pictures by name, uint8, and `choices` those of `learn_sc` and so on.
+    float16, in which files are, changes the mean on Set5 by less than 0.001 dB.  Raises
+    ValueError for a picture of another type, or too few of them.
     """
     if kind not in _KINDS:
         raise ValueError(f"nothing is trained for {kind!r}")
     began = time.perf_counter()
     images = []
-    for pictures in sets:
-        for name in pictures:
-            try:
-                images.append(luma(pictures[name]))
-            except ValueError as e:
-                raise ValueError(f"{name}: {e}") from None
+    for pictures, name in ((s, name) for s in sets for name in s):
+        try:
+            images.append(luma(pictures[name]))
+        except ValueError as e:
+            raise ValueError(f"{name}: {e}") from None
     choices |= {"pair": parts("ksvd", scale)} if kind == "aplus" else {"seed": seed}
     learnt = _KINDS[kind][0](images, scale, **choices)
     minutes = round((time.perf_counter() - began) / 60, 2)

@@ -1,12 +1,12 @@
 """K-SVD: sparse codes over a learnt pair of dictionaries (Zeyde et al. 2010).
 
-A patch's features are written as a sum of three atoms of an LR dictionary; the same
-sum of the HR dictionary's atoms is what bicubic lacks there.  The LR dictionary is
-learnt by K-SVD; the HR one is then a least-squares problem.
+A patch's features are written as a sum of three atoms of an LR dictionary; the same sum
+of HR atoms is what bicubic lacks there.  The LR dictionary is learnt by K-SVD; the HR
+one is then a least-squares problem.
 
-Source: R. Zeyde, M. Elad, M. Protter, "On single image scale-up using sparse-
-representations", 2010; R. Rubinstein, M. Zibulevsky, M. Elad, "Efficient implementation
-of the K-SVD algorithm using batch orthogonal matching pursuit", 2008.
+Source: Zeyde, Elad, Protter, "On single image scale-up using sparse-representations",
+2010; Rubinstein, Zibulevsky, Elad, "Efficient implementation of the K-SVD algorithm
+using batch orthogonal matching pursuit", 2008.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,9 @@ from . import patches
 from .patches import PATCH, PatchMethod
 from .sparse_codes import solve_spd, weighted_sums
 
-ATOMS = 1024
-NONZEROS = 3
-#: LR pixels from one training patch to the next.
-STRIDE = 2
-#: An atom that fewer samples use is replaced.
-LEAST_USES = 4
+ATOMS, NONZEROS = 1024, 3
+STRIDE = 2  # LR pixels from one training patch to the next
+LEAST_USES = 4  # an atom that fewer samples use is replaced
 
 
 class Dictionary(NamedTuple):
@@ -40,13 +37,10 @@ class Dictionary(NamedTuple):
 
 
 def omp(signals: Tensor, atoms: Tensor, nonzeros=NONZEROS) -> tuple[Tensor, Tensor]:
-    """Orthogonal matching pursuit, for many signals (n, d) at once.
-
-    Takes the atom, of `atoms` (k, d) with unit norm, that the rest correlates with
-    most, fits all atoms taken so far by least squares, and goes on with what is left.
-    Returns the atoms taken and their weights, (n, nonzeros) each; a weight is about 0
-    where an atom could add nothing.
-    """
+    """Orthogonal matching pursuit, for many signals (n, d) at once: takes the atom, of
+    `atoms` (k, d) with unit norm, that the rest correlates with most, fits all atoms
+    taken so far by least squares, and goes on with what is left.  Returns the atoms
+    taken and their weights, (n, nonzeros) each, about 0 where an atom adds nothing."""
     codes = []
     for chunk in signals.split(patches.CHUNK[signals.device.type]):
         rest, support = chunk, chunk.new_empty(len(chunk), 0, dtype=torch.long)
@@ -66,35 +60,29 @@ def omp(signals: Tensor, atoms: Tensor, nonzeros=NONZEROS) -> tuple[Tensor, Tens
 def ksvd(
     signals: Tensor, *, atoms=ATOMS, nonzeros=NONZEROS, iterations: int = 20, seed=0
 ) -> Tensor:
-    """A dictionary (atoms, d), unit norm, for signals (n, d) as sums of few atoms.
-
-    Each iteration codes the signals by `omp`, improves the atoms by `update_atoms`,
-    and replaces those that fewer than `LEAST_USES` signals use by the signals that are
-    coded worst.  Raises ValueError for too few signals.
-    """
+    """A dictionary (atoms, d), unit norm, for signals (n, d) as sums of few atoms, by
+    `omp` and `update_atoms` in turn.  Raises ValueError for too few signals."""
     signals = signals[signals.norm(dim=1) > 1e-6]
     patches.check_enough(signals, atoms, "atoms")
     order = np.random.default_rng(seed).permutation(len(signals))[:atoms]
     d = F.normalize(signals[torch.from_numpy(order)])
     for _ in tqdm(range(iterations), desc="K-SVD", disable=None):
         support, weights = omp(signals, d, nonzeros)
-        d, weights = update_atoms(signals, d, support, weights)
-        uses = torch.bincount(support[weights != 0], minlength=atoms)
-        rare = (uses < LEAST_USES).nonzero()[:, 0]
-        error = (signals - weighted_sums(support, weights, d)).square().sum(1)
-        d[rare] = F.normalize(signals[error.topk(len(rare)).indices])
+        d, _ = update_atoms(signals, d, support, weights, least_uses=LEAST_USES)
     return d
 
 
 def update_atoms(
-    signals: Tensor, atoms: Tensor, support: Tensor, weights: Tensor, power_steps=1
-) -> tuple[Tensor, Tensor]:
+    signals: Tensor, atoms: Tensor, support: Tensor, weights: Tensor, *,
+    power_steps: int = 1, least_uses: int = 0,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Improve every atom and the weights it has in codes of `omp`, one by one.
 
-    Each is fitted to what the others leave, so the squared error never grows; an atom
-    that no signal uses stays.  `power_steps` of the power method stand in for an SVD.
-    With many the update is K-SVD's own; one does as well over the iterations
-    (Rubinstein et al., section 4).  Returns new atoms (k, d) and weights.
+    Each is fitted to what the others leave, so the squared error never grows.
+    `power_steps` of the power method stand in for an SVD: with many the update is
+    K-SVD's own, one does as well over the iterations (Rubinstein et al., section 4).
+    An atom of fewer signals than `least_uses` becomes the signal that is coded worst,
+    and its weights 0.  Returns new atoms (k, d) and weights.
     """
     d, flat = atoms.clone(), weights.flatten().clone()
     rest = signals - weighted_sums(support, weights, d)
@@ -103,15 +91,18 @@ def update_atoms(
     owner = support.flatten()[places]
     counts = torch.bincount(owner, minlength=len(d)).tolist()
     for k, at in enumerate(places[owner.argsort(stable=True)].split(counts)):
-        if not len(at):
-            continue
-        rows, w = at // support.shape[1], flat[at]
-        wanted = rest[rows] + w[:, None] * d[k]
-        for _ in range(power_steps):
-            atom = F.normalize(w @ wanted, dim=0)
-            w = wanted @ atom
-        d[k], flat[at] = atom, w
-        rest[rows] = wanted - w[:, None] * atom
+        if len(at) < least_uses:
+            worst = rest.square().sum(1).argmax()
+            d[k], flat[at] = F.normalize(signals[worst], dim=0), 0
+            rest[worst] = 0  # so that the next one takes another
+        elif len(at):
+            rows, w = at // support.shape[1], flat[at]
+            wanted = rest[rows] + w[:, None] * d[k]
+            for _ in range(power_steps):
+                atom = F.normalize(w @ wanted, dim=0)
+                w = wanted @ atom
+            d[k], flat[at] = atom, w
+            rest[rows] = wanted - w[:, None] * atom
     return d, flat.view_as(weights)
 
 
