@@ -4,16 +4,15 @@ A stored page holds text outputs only, so that a diff shows what changed and nbv
 compare it.  A cell whose text comes out the same with the embedded photographs as with
 the real data is tagged ``nbval-check-output``: without the data these are compared.
 
-    python tools/notebooks.py [PAGE …]    run and store these pages, or all
-    python tools/notebooks.py --check     run nothing; exit 1 if a page is not normal
-    python tools/notebooks.py --set-repository https://github.com/OWNER/NAME
+    python -m tools.notebooks [PAGE …]    run and store these pages, or all
+    python -m tools.notebooks --check     run nothing; exit 1 if a page is not normal
+    python -m tools.notebooks --set-repository https://github.com/OWNER/NAME
 """
 
 import argparse
 import copy
 import os
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +21,9 @@ import nbformat
 import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from srcnn_lib.files import write_atomically
+from tools.course import tags
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -77,13 +79,6 @@ def badge(page: Path) -> str:
     return f"{picture}({address}/blob/{branch}/book/{page.name})"
 
 
-def setup_cell() -> nbformat.NotebookNode:
-    cell = nbformat.v4.new_code_cell(SETUP_SOURCE.format(**repository()))
-    cell.id = SETUP
-    cell.metadata["tags"] = ["remove-cell"]
-    return cell
-
-
 def stored(outputs: list) -> list:
     """A cell's outputs as a page stores them: text, and nothing that varies."""
     kept = []
@@ -101,14 +96,11 @@ def stored(outputs: list) -> list:
         else:
             if WIDGET in output.data and "text/html" not in output.data:
                 continue  # nothing but the widget
-            output.metadata = {}
-            output.data = {
-                kind: re.sub(r" at 0x[0-9a-f]+", "", text)
-                for kind, text in output.data.items()
-                if kind in TEXT and PICTURE not in text
-            }
-            if not output.data:
+            kinds = [k for k in TEXT if PICTURE not in output.data.get(k, PICTURE)]
+            if not kinds:
                 continue
+            same = {k: re.sub(r" at 0x[0-9a-f]+", "", output.data[k]) for k in kinds}
+            output.metadata, output.data = {}, same
         kept.append(output)
     return kept
 
@@ -123,24 +115,24 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
     title, _, rest = BADGE.sub("", nb.cells[0].source).partition("\n")
     nb.cells[0].source = f"{title}\n\n{badge(page)}\n\n{rest.strip()}".rstrip()
+    setup = nbformat.v4.new_code_cell(SETUP_SOURCE.format(**repository()), id=SETUP)
+    setup.metadata["tags"] = ["remove-cell"]
     body = [cell for cell in nb.cells[1:] if cell.get("id") != SETUP]
-    nb.cells = [nb.cells[0], setup_cell(), *body]
-    count = 0
+    nb.cells = [nb.cells[0], setup, *body]
     for index, cell in enumerate(nb.cells):
         cell.setdefault("id", f"cell-{index}")
         own = sorted(cell.metadata.items())
         cell.metadata = {key: value for key, value in own if key in KEPT and value}
-        if cell.cell_type == "code":
-            if SOLUTION in cell.metadata.get("tags", []):
-                # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
-                cell.metadata["cellView"] = "form"
-                cell.metadata["jupyter"] = {"source_hidden": True}
-            count += 1
-            cell.execution_count = count
-            cell.outputs = stored(cell.outputs)
-            for output in cell.outputs:
-                if output.output_type == "execute_result":
-                    output.execution_count = count
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        if SOLUTION in tags(cell):
+            # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
+            cell.metadata["cellView"] = "form"
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        cell.execution_count, cell.outputs = count, stored(cell.outputs)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
     return nb
 
 
@@ -148,10 +140,9 @@ def execute(notebook, environment: dict[str, str]) -> nbformat.NotebookNode:
     """Run a page in book/, in a fresh kernel of this Python."""
     from srcnn_lib import widgets
 
-    nb, where = copy.deepcopy(notebook), {"metadata": {"path": str(BOOK)}}
-    client = NotebookClient(nb, timeout=1800, kernel_name="python3", resources=where)
-    client.execute(env=environment | {widgets.STATIC: "1"})
-    return nb
+    where = {"metadata": {"path": str(BOOK)}}
+    client = NotebookClient(copy.deepcopy(notebook), timeout=1800, resources=where)
+    return client.execute(env=environment | {widgets.STATIC: "1"})
 
 
 def mark_same(nb, other) -> None:
@@ -159,24 +150,22 @@ def mark_same(nb, other) -> None:
     for cell, twin in zip(nb.cells, other.cells, strict=True):
         if cell.cell_type != "code":
             continue
-        tags = [tag for tag in cell.metadata.pop("tags", []) if tag != SAME_EVERYWHERE]
-        if cell.outputs and comparable(cell) == comparable(twin):
-            tags.append(SAME_EVERYWHERE)
-        if tags:
-            cell.metadata["tags"] = tags
+        own = [tag for tag in cell.metadata.pop("tags", []) if tag != SAME_EVERYWHERE]
+        timed = TIMING in own
+        if cell.outputs and comparable(cell, timed) == comparable(twin, timed):
+            own.append(SAME_EVERYWHERE)
+        if own:
+            cell.metadata["tags"] = own
 
 
-def comparable(cell) -> list:
+def comparable(cell, timed: bool) -> list:
     """Outputs as nbval compares them: times masked where the cell is tagged so."""
-    timed = TIMING in cell.metadata.get("tags", [])
-    patterns = timed * re.findall(
-        r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), flags=re.MULTILINE
-    )
+    pairs = re.findall(r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), re.M)
     found = []
     for output in cell.outputs:
         text = [output.get("text", ""), *output.get("data", {}).values()]
-        for pattern in patterns:
-            text = [re.sub(*pattern, part) for part in text]
+        for pattern, replacement in pairs if timed else []:
+            text = [re.sub(pattern, replacement, part) for part in text]
         found.append((output.output_type, text, output.get("evalue")))
     return found
 
@@ -193,12 +182,8 @@ def text_of(nb) -> str:
     return nbformat.writes(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a file at once, so that a stopped run leaves the former."""
-    half = path.with_name(f".{path.name}.part")
-    half.write_text(text, encoding="utf-8")
-    shutil.copymode(path, half)
-    os.replace(half, path)
+def write(page: Path, nb) -> None:
+    write_atomically(page, text_of(nb).encode())
 
 
 def rerun(page: Path) -> None:
@@ -212,11 +197,15 @@ def rerun(page: Path) -> None:
         real["SRCNN_DATA"] = os.path.abspath(folder)
     done = normal(page, execute(nb, real))
     mark_same(done, other)
-    write_text(page, text_of(done))
+    write(page, done)
 
 
 def rerun_all(selected: list[Path]) -> bool:
     """Run pages, one after the other; whether one raised, and was left as it was."""
+    from srcnn_lib import datasets
+
+    if missing := [name for name in REAL_DATA if not datasets.available(name)]:
+        sys.exit(f"Not here: {' '.join(missing)}. Set SRCNN_DATA, or run: make data")
     failed = []
     for page in selected:
         print(f"{page.name} …", flush=True)
@@ -244,34 +233,27 @@ def set_repository(url: str) -> None:
         sys.exit(f"{url}: not of the form https://github.com/OWNER/NAME")
     old = repository()["url"]
     for path in (ROOT / "_config.yml", ROOT / "CITATION.cff"):
-        write_text(path, path.read_text(encoding="utf-8").replace(old, url))
+        write_atomically(path, path.read_text("utf-8").replace(old, url).encode())
     for page in pages():
-        write_text(page, text_of(normal(page, read(page))))
+        write(page, normal(page, read(page)))
     print(f"{len(pages())} pages, _config.yml and CITATION.cff name {url}.")
 
 
-def main() -> bool:
-    parser = argparse.ArgumentParser(
-        prog="make notebooks", description="Run the pages and store their text outputs."
-    )
+def main() -> bool | None:
+    about = "Run the pages and store their text outputs."
+    parser = argparse.ArgumentParser(prog="make notebooks", description=about)
     parser.add_argument("pages", nargs="*", metavar="PAGE", help="such as 02_bicubic")
     parser.add_argument("--check", action="store_true", help="run nothing; only look")
     parser.add_argument("--set-repository", metavar="URL")
     args = parser.parse_args()
     if args.set_repository is not None:
-        return bool(set_repository(args.set_repository))
+        return set_repository(args.set_repository)
     known = {page.stem: page for page in pages()}
     names = [Path(name).stem for name in args.pages] or list(known)
     if unknown := set(names) - set(known):
         parser.error(f"no page {unknown.pop()}; there are: {' '.join(known)}")
-    if args.check:
-        return check([known[name] for name in names])
-
-    from srcnn_lib import datasets
-
-    if missing := [name for name in REAL_DATA if not datasets.available(name)]:
-        sys.exit(f"Not here: {' '.join(missing)}. Set SRCNN_DATA, or run: make data")
-    return rerun_all([known[name] for name in names])
+    selected = [known[name] for name in names]
+    return check(selected) if args.check else rerun_all(selected)
 
 
 if __name__ == "__main__":

@@ -10,27 +10,19 @@
 - What pages say about themselves: srcnn_pages.py.
 """
 
-import importlib.util
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import srcnn_live
 import srcnn_pages
-from sphinx.util.fileutil import copy_asset
+import srcnn_run  # by which those below are found
+from srcnn_run import CACHES, cache_key
 
+from benchmarks import page_costs
 from srcnn_lib import results, widgets
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-import srcnn_run  # noqa: E402
-from srcnn_run import CACHES, cache_key  # noqa: E402
-
-from benchmarks import page_costs  # noqa: E402
-from tools import paper_map  # noqa: E402
+from tools import browser, paper_map
 
 CACHES_KEPT = 3
 #: What themes and translators write, and what pages have instead.
@@ -67,27 +59,20 @@ def configure(app, config):
     config.mathjax_path = "mathjax/tex-svg.js"
 
 
-def copy_mathjax(target: Path) -> None:
-    """Copy MathJax from the package that requirements.txt names into the build."""
-    package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
-    source, extensions = package / "static" / "mathjax", "input/tex/extensions"
-    copy_asset(source / "tex-svg.js", target)
-    copy_asset(source / extensions, target / extensions)
-
-
 def finish(app, exception):
     if exception or app.builder.format != "html":
         return
-    if app.builder.name == "html":
+    static, for_screens = Path(app.outdir) / "_static", app.builder.name == "html"
+    if for_screens:
         srcnn_pages.write(app)
-    copy_mathjax(Path(app.outdir) / "_static" / "mathjax")
-    srcnn_live.write(Path(app.outdir) / "_static" / "live")
+    browser.copy_mathjax(static / "mathjax")
+    srcnn_live.write(static / "live")
     for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        mended = text if 'class="math' in text else re.sub(MATHJAX, "", text)
-        for pattern, replacement in MENDED.items():
+        text = mended = page.read_text(encoding="utf-8")
+        unused = {} if 'class="math' in text else {MATHJAX: ""}
+        for pattern, replacement in (MENDED | unused).items():
             mended = re.sub(pattern, replacement, mended)
-        if app.builder.name == "html":  # paper is never dark
+        if for_screens:  # paper is never dark
             mended = srcnn_pages.with_shades(mended, page)
         if mended != text:
             page.write_text(mended, encoding="utf-8")

@@ -55,38 +55,38 @@ def link(app, doctree) -> None:
         if symbol in unknown:
             unknown.remove(symbol)
             # Not a pending_xref: what resolves these keeps the text alone.
-            reference = nodes.reference("", "", internal=True, refuri=notation)
-            reference["classes"].append("srcnn-symbol")
             # Screen readers find no text in the picture of a formula.
-            reference["reftitle"] = f"{symbol.lstrip(chr(92))}, in the notation"
+            reference = nodes.reference(
+                "", "", internal=True, refuri=notation, classes=["srcnn-symbol"],
+                reftitle=f"{symbol.lstrip(chr(92))}, in the notation",
+            )  # fmt: skip
             node.replace_self(reference)
             reference += node
 
 
 def _is_prose(node: nodes.Node) -> bool:
-    paragraph, parent = False, node.parent
-    while parent is not None:
-        if isinstance(parent, APART) or parent.get("nb_element") == "cell_code":
-            return False
-        paragraph = paragraph or isinstance(parent, nodes.paragraph)
-        parent = parent.parent
-    return paragraph
+    above = []
+    while (node := node.parent) is not None:
+        above.append(node)
+    code = any(n.get("nb_element") == "cell_code" for n in above)
+    apart = code or any(isinstance(n, APART) for n in above)
+    return not apart and any(isinstance(n, nodes.paragraph) for n in above)
 
 
 def _link_in(node: nodes.Text, waiting: dict[str, re.Pattern], document: str) -> None:
     """Replace the first use of each waiting term, and wait for it no more."""
     text, at, parts = str(node), 0, []
     found = ((words.search(text), term) for term, words in waiting.items())
-    found = sorted((*use.span(), term) for use, term in found if use)
-    for start, end, term in found:
+    for start, end, term in sorted((*use.span(), term) for use, term in found if use):
         if start < at:
             continue  # inside another term
         waiting.pop(term)
         shown = nodes.inline("", text[start:end], classes=["std", "std-term"])
-        target = {"refdomain": "std", "reftype": "term", "reftarget": term}
-        target |= {"refdoc": document, "refexplicit": True, "refwarn": True}
-        parts += [nodes.Text(text[at:start])]
-        parts += [addnodes.pending_xref("", shown, **target)]
+        target = addnodes.pending_xref(
+            "", shown, refdomain="std", reftype="term", reftarget=term,
+            refdoc=document, refexplicit=True, refwarn=True,
+        )  # fmt: skip
+        parts += [nodes.Text(text[at:start]), target]
         at = end
     if parts:
         node.parent.replace(node, [*parts, nodes.Text(text[at:])])

@@ -1,7 +1,5 @@
-"""Packs what book/_static/live needs into scripts: weights and a few pictures.
-
-A page on a disk may load scripts where it may not fetch files.
-"""
+"""Packs what book/_static/live needs, weights and a few pictures, into scripts, which
+a page on a disk may load where it may not fetch files."""
 
 import base64
 import io
@@ -37,8 +35,8 @@ def write(folder: Path) -> None:
     packed = {"catalogue": {"models": MODELS, "pictures": list(PICTURES), "wasm": wasm}}
     for name in MODELS:
         for scale in checkpoints.names()[name]:
-            model = checkpoints.load(name, scale)
-            packed[f"{name}_x{scale}"] = [_layer(conv) for conv in model.convs]
+            convs = checkpoints.load(name, scale).convs
+            packed[f"{name}_x{scale}"] = [_layer(conv) for conv in convs]
     for name, (dataset, picture, (top, left, size)) in PICTURES.items():
         image = datasets.load(dataset)[picture][top : top + size, left : left + size]
         Image.fromarray(image).save(png := io.BytesIO(), "png", optimize=True)

@@ -1,8 +1,5 @@
-"""Appendix F: a section for each module of the library, by Sphinx's autodoc.
-
-Names in code cells lead to it by sphinx-codeautolink.  What that has read also tells
-which page uses a function first.
-"""
+"""Appendix F: a section for each module of the library, by Sphinx's autodoc.  Names in
+code cells lead to it by sphinx-codeautolink, which also tells the page of first use."""
 
 import pkgutil
 import re
@@ -29,19 +26,15 @@ def modules() -> list[str]:
 
 def fill(app, docname: str, source: list[str]) -> None:
     """On ``source-read``: put the reference at its mark."""
-    sections = (
-        f"## `{name.removeprefix('srcnn_lib.')}`\n\n"
-        f"```{{eval-rst}}\n.. automodule:: {name}\n```\n"
-        for name in modules()
-    )
+    section = "## `{}`\n\n```{{eval-rst}}\n.. automodule:: srcnn_lib.{}\n```\n"
+    names = (name.removeprefix("srcnn_lib.") for name in modules())
+    sections = (section.format(name, name) for name in names)
     source[0] = source[0].replace(MARK, "\n".join(sections))
 
 
 def numpy_form(app, what, name, obj, options, lines: list[str]) -> None:
-    """On ``autodoc-process-docstring``: write ``name : meaning`` in two lines.
-
-    NumPy's form has a type after the colon.  A line "Source: …" ends its section.
-    """
+    """On ``autodoc-process-docstring``: write ``name : meaning`` in two lines, as NumPy
+    has a type after the colon.  A line "Source: …" ends its section."""
     here, wanted = "", []
     for line, after in zip(lines, [*lines[1:], ""]):
         if line and set(after) == {"-"}:
@@ -57,10 +50,8 @@ def numpy_form(app, what, name, obj, options, lines: list[str]) -> None:
 
 
 def remember(app) -> None:
-    """On ``builder-inited``: keep what earlier builds read.
-
-    sphinx-codeautolink 0.20 forgets it for pages that are not .rst files.
-    """
+    """On ``builder-inited``: keep what earlier builds read.  sphinx-codeautolink 0.20
+    forgets it for pages that are not .rst files."""
     app.srcnn_read = getattr(app.env, READ, {})
 
 

@@ -2,9 +2,8 @@
 
     python book/_ext/srcnn_run.py [PAGE …]    these pages, or all, if not kept yet
 
-MyST-NB runs one page after the other while Sphinx reads them.  This runs them before,
-two at a time and the costliest first, and keeps them where MyST-NB looks for them, as
-does nbval: `make test` begins with it.
+Pages run two at a time and the costliest first, before Sphinx reads them, and are kept
+where MyST-NB looks for them, as does nbval: `make test` begins with it.
 """
 
 import functools
@@ -47,8 +46,7 @@ def cache_key() -> str:
     key = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
     for path in sorted(p for folder in RESTS_ON for p in (ROOT / folder).rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
-            key.update(path.relative_to(ROOT).as_posix().encode())
-            key.update(path.read_bytes())
+            key.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     here = [name for name in datasets.names() if datasets.available(name)]
     facts = here, importlib.metadata.version("torch"), sys.version_info[:2]
     key.update(repr(facts).encode())
@@ -65,12 +63,12 @@ def kept(cache, page: Path) -> nbformat.NotebookNode | None:
         number, ran = cache.merge_match_into_notebook(notebook)
     except KeyError:
         return None
-    if any("from tools import" in cell.source for cell in notebook.cells):
-        name = cache.get_cache_record(number).hashkey
-        when = Path(cache.path, "executed", name, "base.ipynb").stat().st_mtime
-        changed = max(p.stat().st_mtime for p in page.parent.glob("*.ipynb"))
-        return ran if when > changed else None
-    return ran
+    if not any("from tools import" in cell.source for cell in notebook.cells):
+        return ran
+    name = cache.get_cache_record(number).hashkey
+    when = Path(cache.path, "executed", name, "base.ipynb").stat().st_mtime
+    changed = max(p.stat().st_mtime for p in page.parent.glob("*.ipynb"))
+    return ran if when > changed else None
 
 
 def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) -> None:
@@ -79,8 +77,7 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
     waiting = [page for page in pages if not kept(cache, page)]
     waiting.sort(key=lambda p: -costs.get(p.stem, {}).get("cpu", {}).get("wall_s", 1e9))
     # Sphinx has threads by now, which a forked worker would miss.
-    pool = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
-    running = {}
+    pool, running = ProcessPoolExecutor(2, multiprocessing.get_context("spawn")), {}
     try:
         for page in waiting:
             task = nbformat.read(page, as_version=4), str(page.parent), cell_s, False
@@ -93,14 +90,12 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
             bundle = CacheBundleIn(ran, str(page), data={"execution_seconds": took})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             print(f"ran {page.stem}: {took:.0f} s", flush=True)
-    except BaseException as error:
-        for worker in multiprocessing.active_children():
-            worker.kill()  # its kernel ends when it misses it
-        if not isinstance(error, TimeoutError):
-            raise
+    except TimeoutError:
         late = ", ".join(running[task].name for task in running if not task.done())
         raise PageError(f"{late}: not done after {all_s} s") from None
     finally:
+        for worker in multiprocessing.active_children():  # those that are left hang
+            worker.kill()  # its kernel ends when it misses it
         pool.shutdown(cancel_futures=True)
 
 
