@@ -6,8 +6,6 @@ photographs only those of cells tagged ``nbval-check-output``.  Only times are m
 (tests/nbval-sanitize.cfg), in cells tagged ``timing``.
 """
 
-import os
-
 import pytest
 import srcnn_run
 from nbval.plugin import IPyNbCell, IPyNbFile, RunningKernel, coalesce_streams
@@ -21,8 +19,6 @@ compare, sanitize = IPyNbCell.compare_outputs, IPyNbCell.sanitize
 
 
 def pytest_configure(config):
-    if "SRCNN_DATA" in os.environ:  # pages run in book/
-        os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
     if not (config.option.nbval or config.option.nbval_lax):
         try:
             config.option.nbval = all(map(datasets.available, REAL_DATA))

@@ -13,6 +13,7 @@ from sphinx.util.docutils import docutils_namespace
 from tools import notebooks
 
 sys.path.insert(0, str(notebooks.BOOK / "_ext"))
+import srcnn_book  # noqa: E402
 import srcnn_reference  # noqa: E402
 
 OURS = re.compile("auto|napoleon|codeautolink|default_role|add_module|nitpick_ignore")
@@ -45,7 +46,9 @@ def book(tmp_path, monkeypatch):
     def build(builder):
         out = source / "_build" / builder
         with docutils_namespace():
-            Sphinx(source, None, out, trees, builder, config, **strict).build()
+            app = Sphinx(source, None, out, trees, builder, config, **strict)
+            app.connect("env-get-outdated", srcnn_book.all_pages)
+            app.build()
         return {path.stem: path.read_text("utf-8") for path in out.glob("*.html")}
 
     build.reference = source / "reference.md"

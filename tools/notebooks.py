@@ -3,10 +3,6 @@
 A stored page holds text outputs only, so that a diff shows what changed and nbval can
 compare it.  A cell whose text comes out the same with the embedded photographs as with
 the real data is tagged ``nbval-check-output``: without the data these are compared.
-
-    python -m tools.notebooks [PAGE …]    run and store these pages, or all
-    python -m tools.notebooks --check     run nothing; exit 1 if a page is not normal
-    python -m tools.notebooks --set-repository https://github.com/OWNER/NAME
 """
 
 import argparse
@@ -35,7 +31,6 @@ REAL_DATA = (
 SAME_EVERYWHERE = "nbval-check-output"
 TIMING = "timing"  # seconds of this machine are masked
 SETUP = "colab-setup"
-SOLUTION = "solution"
 KEPT = ("mystnb", "slideshow", "tags")  # of a cell's metadata
 TEXT = ("text/plain", "text/html", "text/latex", "text/markdown")
 PICTURE = "data:image/"  # in HTML: drawn anew by whoever runs the page
@@ -60,9 +55,8 @@ sys.path.insert(0, os.path.abspath(".."))"""
 def pages() -> list[Path]:
     """The book's notebooks in the order of the table of contents."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    found = [ROOT / f"{file}.ipynb" for file in [toc["root"], *files]]
-    return [path for path in found if path.exists()]
+    names = [toc["root"], *(c["file"] for p in toc["parts"] for c in p["chapters"])]
+    return [path for name in names if (path := ROOT / f"{name}.ipynb").exists()]
 
 
 def repository() -> dict[str, str]:
@@ -73,19 +67,18 @@ def repository() -> dict[str, str]:
 
 def badge(page: Path) -> str:
     """The line under a page's title that opens it in Colab."""
-    url, branch = repository()["url"], repository()["branch"]
-    address = url.replace("github.com", "colab.research.google.com/github", 1)
-    picture = "[![Open in Colab](_static/open-in-colab.svg)]"
-    return f"{picture}({address}/blob/{branch}/book/{page.name})"
+    address = "{url}/blob/{branch}/book/".format(**repository()) + page.name
+    address = address.replace("github.com", "colab.research.google.com/github", 1)
+    return f"[![Open in Colab](_static/open-in-colab.svg)]({address})"
 
 
 def stored(outputs: list) -> list:
     """A cell's outputs as a page stores them: text, and nothing that varies."""
     kept = []
     for output in copy.deepcopy(outputs):
+        if output.get("name") == "stderr":
+            continue
         if output.output_type == "stream":
-            if output.name == "stderr":
-                continue
             # What a terminal would show after carriage returns.
             output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
             if kept and kept[-1].output_type == "stream":
@@ -94,11 +87,9 @@ def stored(outputs: list) -> list:
         elif output.output_type == "error":
             output.traceback = [f"{output.ename}: {output.evalue}"]
         else:
-            if WIDGET in output.data and "text/html" not in output.data:
-                continue  # nothing but the widget
             kinds = [k for k in TEXT if PICTURE not in output.data.get(k, PICTURE)]
-            if not kinds:
-                continue
+            if not kinds or WIDGET in output.data and "text/html" not in output.data:
+                continue  # nothing but a picture or a widget
             same = {k: re.sub(r" at 0x[0-9a-f]+", "", output.data[k]) for k in kinds}
             output.metadata, output.data = {}, same
         kept.append(output)
@@ -125,7 +116,7 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         cell.metadata = {key: value for key, value in own if key in KEPT and value}
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
-        if SOLUTION in tags(cell):
+        if "solution" in tags(cell):
             # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
             cell.metadata["cellView"] = "form"
             cell.metadata["jupyter"] = {"source_hidden": True}
@@ -142,7 +133,7 @@ def execute(notebook, environment: dict[str, str]) -> nbformat.NotebookNode:
 
     where = {"metadata": {"path": str(BOOK)}}
     client = NotebookClient(copy.deepcopy(notebook), timeout=1800, resources=where)
-    return client.execute(env=environment | {widgets.STATIC: "1"})
+    return client.execute(env=os.environ | environment | {widgets.STATIC: "1"})
 
 
 def mark_same(nb, other) -> None:
@@ -150,22 +141,20 @@ def mark_same(nb, other) -> None:
     for cell, twin in zip(nb.cells, other.cells, strict=True):
         if cell.cell_type != "code":
             continue
+        same = cell.outputs and comparable(cell) == comparable(twin)
         own = [tag for tag in cell.metadata.pop("tags", []) if tag != SAME_EVERYWHERE]
-        timed = TIMING in own
-        if cell.outputs and comparable(cell, timed) == comparable(twin, timed):
-            own.append(SAME_EVERYWHERE)
-        if own:
-            cell.metadata["tags"] = own
+        if own or same:
+            cell.metadata["tags"] = [*own, SAME_EVERYWHERE] if same else own
 
 
-def comparable(cell, timed: bool) -> list:
+def comparable(cell) -> list:
     """Outputs as nbval compares them: times masked where the cell is tagged so."""
-    pairs = re.findall(r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), re.M)
+    masks = re.findall(r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), re.M)
     found = []
     for output in cell.outputs:
         text = [output.get("text", ""), *output.get("data", {}).values()]
-        for pattern, replacement in pairs if timed else []:
-            text = [re.sub(pattern, replacement, part) for part in text]
+        for mask in masks if TIMING in tags(cell) else []:
+            text = [re.sub(*mask, part) for part in text]
         found.append((output.output_type, text, output.get("evalue")))
     return found
 
@@ -182,22 +171,15 @@ def text_of(nb) -> str:
     return nbformat.writes(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def write(page: Path, nb) -> None:
-    write_atomically(page, text_of(nb).encode())
-
-
 def rerun(page: Path) -> None:
     """Execute one page with the real data and with the embedded, and store it."""
-    nb, real = normal(page, read(page)), dict(os.environ)
-    folder = real.pop("SRCNN_DATA", None)
+    nb = normal(page, read(page))
     with tempfile.TemporaryDirectory() as empty:
-        demo = real | {"SRCNN_OFFLINE": "1", "SRCNN_CACHE": empty}
+        demo = {"SRCNN_DATA": "", "SRCNN_CACHE": empty, "SRCNN_OFFLINE": "1"}
         other = normal(page, execute(nb, demo))
-    if folder:  # pages run in book/, not here
-        real["SRCNN_DATA"] = os.path.abspath(folder)
-    done = normal(page, execute(nb, real))
+    done = normal(page, execute(nb, {}))
     mark_same(done, other)
-    write(page, done)
+    write_atomically(page, text_of(done).encode())
 
 
 def rerun_all(selected: list[Path]) -> bool:
@@ -235,7 +217,7 @@ def set_repository(url: str) -> None:
     for path in (ROOT / "_config.yml", ROOT / "CITATION.cff"):
         write_atomically(path, path.read_text("utf-8").replace(old, url).encode())
     for page in pages():
-        write(page, normal(page, read(page)))
+        write_atomically(page, text_of(normal(page, read(page))).encode())
     print(f"{len(pages())} pages, _config.yml and CITATION.cff name {url}.")
 
 

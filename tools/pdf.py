@@ -52,28 +52,6 @@ def pages_of(headings: list[str], pdf: Path) -> list[int | None]:
     return found
 
 
-def write(page_file: Path, pdf: Path) -> list[int | None]:
-    """Print a book on one page; the pages of the contents' headings."""
-    if browser.PROGRAM is None:
-        sys.exit(f"A PDF {browser.NEEDED}")
-    pdf.parent.mkdir(parents=True, exist_ok=True)
-    made = pdf.with_suffix(".part")
-    program = {"executable_path": browser.PROGRAM, "args": browser.FLAGS}
-    with sync_playwright() as playwright:
-        page = playwright.chromium.launch(**program).new_page()
-        page.emulate_media(media="print", color_scheme="light", reduced_motion="reduce")
-        page.goto(page_file.resolve().as_uri(), wait_until="load", timeout=120_000)
-        page.add_style_tag(path=PRINT / "print.css")
-        headings = page.evaluate((PRINT / "contents.js").read_text(encoding="utf-8"))
-        page.evaluate(LOADED)
-        page.pdf(path=made, **OPTIONS)
-        pages = pages_of(headings, made)
-        page.evaluate(NUMBER, pages)
-        page.pdf(path=made, **OPTIONS)
-    os.replace(made, pdf)
-    return pages
-
-
 def main() -> None:
     if len(sys.argv) != 3:
         sys.exit(__doc__)
@@ -81,11 +59,26 @@ def main() -> None:
     source = folder / "book" / "index.html"
     if not source.exists():
         sys.exit(f"{source} is not there; run: make pdf")
+    if browser.PROGRAM is None:
+        sys.exit(f"A PDF {browser.NEEDED}")
     # The builder's links are relative to the top, whatever folder the page is in.
-    at_the_top = shutil.copyfile(source, folder / "whole.html")
-    found = write(at_the_top, pdf)
+    at_the_top = shutil.copyfile(source, folder / "whole.html").resolve().as_uri()
+    pdf.parent.mkdir(parents=True, exist_ok=True)
+    made = pdf.with_suffix(".part")
+    program = {"executable_path": browser.PROGRAM, "args": browser.FLAGS}
+    with sync_playwright() as playwright:
+        page = playwright.chromium.launch(**program).new_page()
+        page.emulate_media(media="print", color_scheme="light", reduced_motion="reduce")
+        page.goto(at_the_top, wait_until="load", timeout=120_000)
+        page.add_style_tag(path=PRINT / "print.css")
+        headings = page.evaluate((PRINT / "contents.js").read_text(encoding="utf-8"))
+        page.evaluate(LOADED)
+        page.pdf(path=made, **OPTIONS)
+        page.evaluate(NUMBER, pages_of(headings, made))
+        page.pdf(path=made, **OPTIONS)
+    os.replace(made, pdf)
     count, size = len(PdfReader(pdf).pages), pdf.stat().st_size / 1e6
-    print(f"{pdf}: {count} pages, {len(found)} headings in the contents, {size:.1f} MB")
+    print(f"{pdf}: {count} pages, {len(headings)} headings, {size:.1f} MB")
 
 
 if __name__ == "__main__":

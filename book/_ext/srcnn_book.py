@@ -1,13 +1,10 @@
 """What this book asks of Sphinx beyond jupyter-book.
 
-- Executed pages are kept in a cache whose name is a hash of all that a page's
-  outputs rest on; only a page's own cells are jupyter-cache's business.
-  What isn't there is run before Sphinx reads it (srcnn_run.py).
-- Numbers in index.md come from the recorded results and costs, as substitutions;
-  the paper map's links come from the pages.
-- MathJax comes with the book, so that it reads offline; so do the networks,
-  which run in the reader's browser (srcnn_live.py).
-- What pages say about themselves: srcnn_pages.py.
+- Executed pages are kept in a cache whose name is a hash of all that a page's outputs
+  rest on; only a page's own cells are jupyter-cache's business.  What isn't there is
+  run before Sphinx reads it (srcnn_run.py).
+- Numbers in index.md come from the recorded results and costs, as substitutions.
+- MathJax comes with the book, so that it reads offline, and so do the networks.
 """
 
 import os
@@ -35,28 +32,29 @@ MENDED = {
     # What scrolls has to be reached by keyboard.
     r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
 }
-#: Cheap pages that say what is elsewhere.
-ALWAYS = ["book/E_paper_map", "book/F_reference"]
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
 
 
 def configure(app, config):
     os.environ[widgets.STATIC] = "1"  # pages without a kernel
-    if "SRCNN_DATA" in os.environ:  # pages run in book/, not here
-        os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
     cache = CACHES / cache_key()
     cache.mkdir(parents=True, exist_ok=True)
     cache.touch()
     newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
     for old in newest[:-CACHES_KEPT]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
-    config.nb_execution_cache_path = str(cache)  # a new one: read all pages again
-    config.srcnn_runs = cache.name  # and write them, even if `make pdf` read them
+    config.nb_execution_cache_path = str(cache)
     config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
     config.html_baseurl = config.ogp_site_url = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"
+
+
+def all_pages(app, env, added, changed, removed) -> set[str]:
+    """On ``env-get-outdated``: each build reads each page, as other pages, results and
+    `make pdf` change it, and sphinx-codeautolink 0.20 forgets what it read before."""
+    return env.found_docs
 
 
 def finish(app, exception):
@@ -79,10 +77,9 @@ def finish(app, exception):
 
 
 def setup(app):
-    app.add_config_value("srcnn_runs", "", "html", str)
     app.connect("config-inited", configure)
     app.connect("env-before-read-docs", srcnn_run.ahead)
-    app.connect("env-get-outdated", lambda *_: ALWAYS)
+    app.connect("env-get-outdated", all_pages)
     app.connect("source-read", paper_map.fill)
     app.connect("doctree-read", paper_map.anchor)
     app.connect("html-page-context", srcnn_live.add_scripts)

@@ -12,7 +12,6 @@ import srcnn_lib
 MARK = "<!-- reference -->"
 LEFT_OUT = {f"srcnn_lib.{n}" for n in ("__main__", "cli", "options")}  # have own help
 SECTIONS = ("Parameters", "Attributes", "Raises", "Environment")
-READ = "sphinx_codeautolink_transforms"
 VALUE = 60  # characters of a constant's value that are shown
 #: Docstrings are read in a terminal too: |x| is no substitution there, and `n`² ends.
 PLAIN = ((r"(?<![`\w])\|(?=\S)", r"\\|"), (r"((?<!`)`[^`]+`)(?=[^\W_])", r"\1\\ "))
@@ -49,30 +48,9 @@ def numpy_form(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = wanted
 
 
-def remember(app) -> None:
-    """On ``builder-inited``: keep what earlier builds read.  sphinx-codeautolink 0.20
-    forgets it for pages that are not .rst files."""
-    app.srcnn_read = getattr(app.env, READ, {})
-
-
-def unread(app, env, added, changed, removed) -> list[str]:
-    """On ``env-get-outdated``: pages that no build for the browser has read."""
-    if app.builder.name != "html":
-        return []  # `make pdf` needs no links
-    read = getattr(env, READ)
-    for page, cells in app.srcnn_read.items():
-        read.setdefault(page, cells)
-    return [page for page in env.found_docs if page not in read]
-
-
-def forget(app, env, docname: str) -> None:
-    """On ``env-purge-doc``, in every build: a changed page is unread."""
-    getattr(env, READ, {}).pop(docname, None)
-
-
 def annotate(app, doctree, docname: str) -> None:
     """On ``doctree-resolved``: name the page that uses a function first."""
-    read = getattr(app.env, READ, {})
+    read = getattr(app.env, "sphinx_codeautolink_transforms", {})
     first = {}
     for page in sorted(read):
         for name in (name for cell in read[page] for name in cell.names):
@@ -91,8 +69,5 @@ def annotate(app, doctree, docname: str) -> None:
 def setup(app):
     app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", numpy_form, priority=400)
-    app.connect("builder-inited", remember, priority=400)
-    app.connect("env-get-outdated", unread)
-    app.connect("env-purge-doc", forget)
     app.connect("doctree-resolved", annotate)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -27,6 +27,8 @@ sys.path.insert(0, str(ROOT))
 # Two pages or tests run at once.  PyTorch's threads wait for each other busily: with
 # more threads than free cores, a training step takes up to twenty times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "SRCNN_DATA" in os.environ:  # pages run in book/, not here
+    os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
 
 from srcnn_lib import datasets, widgets  # noqa: E402
 
@@ -100,8 +102,8 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
 
 
 def ahead(app, env, docnames):
-    """Run what is to be read and not kept (event env-before-read-docs)."""
-    found = [Path(env.doc2path(name)) for name in docnames]
+    """On ``env-before-read-docs``: run what is to be read and not kept."""
+    found = (Path(env.doc2path(name)) for name in docnames)
     pages = [path for path in found if path.suffix == ".ipynb"]
     if app.config.nb_execution_mode == "cache":
         run_once(pages, app.config.nb_execution_cache_path)
