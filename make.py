@@ -149,8 +149,7 @@ def serve():
 
 
 def notebooks(*arguments):
-    if "--check" not in arguments:
-        with_data()
+    with_data()
     module("tools.notebooks", *arguments)
 
 
@@ -164,7 +163,7 @@ def editions(*names):
 def lint():
     environment()
     need("There is something to mend: see above.", "-m", "ruff", "check", ".")
-    notebooks("--check")
+    module("tools.notebooks", "--check")
 
 
 def clean():

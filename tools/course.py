@@ -1,11 +1,7 @@
 """The exercises and quizzes of a page, read from the tags of its cells.
 
-An exercise is a text cell tagged ``exercise``::
-
-    ### 2.1 The weights by hand
-
-    *code · 10 minutes · 3 points · goals 1, 3*
-
+An exercise is a text cell tagged ``exercise``, which begins "### 2.1 The weights by
+hand" and, after an empty line, "*code · 10 minutes · 3 points · goals 1, 3*",
 and the cells after it: ``stub`` and ``check`` (code, for those with a check),
 ``hint`` and ``solution``, in this order.  Goals count the points of the page's
 "You will be able to".  A quiz is a text cell tagged ``quiz``; what is for
@@ -16,12 +12,11 @@ import re
 from collections import namedtuple
 from dataclasses import dataclass, field
 
-KINDS = ("predict", "code", "experiment", "think")
 PARTS = ("exercise", "stub", "check", "hint", "solution")
 PAGE = r"(?:\d+|[A-Z])"  # what an exercise's number begins with
 HEADING = re.compile(
-    rf"^### ({PAGE}\.\d+) (.+)\n+"
-    r"\*(\w+) · (\d+) minutes · (\d+) points? · goals? (\d+(?:, \d+)*)\*\n"
+    rf"^### ({PAGE}\.\d+) (.+)\n+\*(predict|code|experiment|think)"
+    r" · (\d+) minutes · (\d+) points? · goals? (\d+(?:, \d+)*)\*\n"
 )
 OPTION = re.compile(r"^<details><summary>(.+)</summary>(.+)</details>$", re.MULTILINE)
 #: Of a quiz; `options` are (text, explanation), and one explanation begins "Right".

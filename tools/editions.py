@@ -30,11 +30,9 @@ GUIDE = "C_teaching"  # plans, project and exam: no page of the student edition
 PACKED = ("srcnn_lib", "exercises", "data", "LICENSE", "LICENSE-text")
 SCHEMA = 3  # of nbgrader's metadata
 ZIP = "srcnn-student.zip"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first day: the same bytes every time
 STUDENT = Path(__file__).with_name("student")  # what lies beside the pages
 NBGRADER = "nbgrader_config.py"
 BADGE = "_static/open-in-colab.svg"
-FOLDED = "Hints and solutions fold out."  # students fold out hints
 QUIZ = "Each answer says, on a click, whether it is right and why."
 
 
@@ -59,7 +57,7 @@ def student(notebook) -> nbformat.NotebookNode:
         if HIDDEN & tags(cell):
             continue
         kept.append(cell)
-        cell.source = cell.source.replace(FOLDED, "Hints fold out.")
+        cell.source = cell.source.replace("Hints and solutions fold", "Hints fold")
         if cell.id in asks:
             kept += answer_cells(asks[cell.id])
         elif "quiz" in tags(cell):
@@ -157,11 +155,8 @@ NAMES = (*EDITION, "slides")
 
 
 def build(name: str, pages: list[Path] | None = None, out: Path = OUT) -> Path:
-    """Make one edition, whole or not at all; its folder.
-
-    Raises ValueError for exercises that have not the form of tools/course.py, and
-    RuntimeError when slides are asked for and the book is not built.
-    """
+    """Make one edition, whole or not at all; its folder.  ValueError for exercises
+    unlike those of tools/course.py, RuntimeError for slides of a book not built."""
     pages = notebooks.pages() if pages is None else pages
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=out) as scratch:
@@ -208,13 +203,12 @@ def complete(folder: Path) -> None:
         else:
             shutil.copyfile(source, folder / source.name)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    with zipfile.ZipFile(folder / ZIP, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(folder / ZIP, "w") as target:
         for path in files:
             inside = f"srcnn-student/{path.relative_to(folder).as_posix()}"
-            entry = zipfile.ZipInfo(inside, EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry = zipfile.ZipInfo(inside)  # of 1980: the same bytes every time
             entry.external_attr = 0o644 << 16
-            target.writestr(entry, path.read_bytes())
+            target.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
     shutil.copyfile(STUDENT / NBGRADER, folder / NBGRADER)
 
 

@@ -21,17 +21,15 @@ CITE = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
 def readable(nb, *, folded: bool, badge: bool = True) -> None:
     """Turn a page's MyST into what Jupyter and Colab show, in place.
 
-    folded : whether dropdown boxes become a <details> or stand open.
-    badge : whether the link to Colab stays.
-    Captions, which the book takes from metadata, get cells below their figures.
+    Dropdown boxes become a <details> (folded) or stand open, the link to Colab stays
+    (badge) or goes, and captions, which are metadata, get cells below their figures.
     """
     if not badge:
         nb.cells[0].source = notebooks.BADGE.sub("", nb.cells[0].source)
     cells, nb.cells = nb.cells, []
     for cell in cells:
         nb.cells.append(cell)
-        figure = cell.metadata.get("mystnb", {}).get("figure", {})
-        if caption := figure.get("caption"):
+        if caption := cell.metadata.get("mystnb", {}).get("figure", {}).get("caption"):
             text, name = f"*Figure: {caption}*", f"{cell.id[:50]}-caption"
             nb.cells.append(nbformat.v4.new_markdown_cell(text, id=name))
     texts = [cell for cell in nb.cells if cell.cell_type == "markdown"]
@@ -56,16 +54,15 @@ def references() -> dict[str, tuple[str, str, str]]:
     for entry in style.format_bibliography(data):
         who, year = short[entry.key]
         whole = entry.text.render(backend).replace("\n", " ").replace("\\", "")
-        alike = [key for key, label in short.items() if label == (who, year)]
-        if len(alike) > 1:  # Dong et al., 2016a and 2016b
-            letter = "abcdefgh"[alike.index(entry.key)]
-            year, whole = year + letter, whole.replace(year, year + letter, 1)
-        found[entry.key] = (who, year, whole)
+        same = [key for key, label in short.items() if label == (who, year)]
+        letter = "abcdefgh"[same.index(entry.key)] if len(same) > 1 else ""  # as 2016a
+        whole = whole.replace(year, year + letter, 1)
+        found[entry.key] = (who, year + letter, whole)
     return found
 
 
 def _short(entry) -> tuple[str, str]:
-    """Authors and year as the text cites them; without authors the title."""
+    """Authors, or else the title, and year as the text cites them."""
     people = entry.persons.get("author", [])
     names = [" ".join(map(str, person.rich_last_names)) for person in people]
     who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
@@ -81,7 +78,7 @@ def plain(text: str, *, folded: bool) -> str:
         if kind == "bibliography":
             return BIBLIOGRAPHY
         title = title or kind.capitalize()
-        if ":class: dropdown" in match["options"] and folded:
+        if folded and ":class: dropdown" in match["options"]:
             summary = f"<summary><strong>{title}</strong></summary>"
             return f"<details>{summary}\n\n{body}\n\n</details>"
         quoted = "\n".join(f"> {line}".rstrip() for line in body.splitlines())

@@ -25,9 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 SANITIZE = ROOT / "tests" / "nbval-sanitize.cfg"
 #: What the stored numbers were made with.
-REAL_DATA = (
-    "T91", "Set5", "Set14", "BSD200", "BSDS500-val", "matlab-lr", "srcnn-official",
-)  # fmt: skip
+REAL_DATA = "T91 Set5 Set14 BSD200 BSDS500-val matlab-lr srcnn-official".split()
 SAME_EVERYWHERE = "nbval-check-output"
 TIMING = "timing"  # seconds of this machine are masked
 SETUP = "colab-setup"
@@ -40,7 +38,6 @@ KERNEL = {
     "language_info": {"name": "python"},
 }
 BADGE = re.compile(r"^\[!\[Open in Colab\].*\n*", re.MULTILINE)
-ADDRESS = r"https://github\.com/[\w.-]+/[\w.-]+"
 
 SETUP_SOURCE = """\
 import os, sys  # In Colab: fetch the book and what it needs. Elsewhere: nothing.
@@ -211,7 +208,7 @@ def check(selected: list[Path]) -> bool:
 def set_repository(url: str) -> None:
     """Write the address where it stands: settings, citation, every page."""
     url = url.strip().removesuffix("/").removesuffix(".git")
-    if not re.fullmatch(ADDRESS, url):
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
         sys.exit(f"{url}: not of the form https://github.com/OWNER/NAME")
     old = repository()["url"]
     for path in (ROOT / "_config.yml", ROOT / "CITATION.cff"):

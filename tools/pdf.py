@@ -31,25 +31,11 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def bookmarks(reader: PdfReader, items: list):
-    """Title and page, from 1, of a PDF's bookmarks, in order."""
-    for item in items:
-        if isinstance(item, list):  # those below the one before
-            yield from bookmarks(reader, item)
-        else:
-            title = " ".join(item.title.rstrip("# ").split())
-            yield title, reader.get_destination_page_number(item) + 1
-
-
-def pages_of(headings: list[str], pdf: Path) -> list[int | None]:
-    """The page of each heading; the bookmarks have their order, with others between."""
+def pages_of(anchors: list[str], pdf: Path) -> list[int | None]:
+    """The page, from 1, that each anchor fell on."""
     reader = PdfReader(pdf)
-    marks, found = list(bookmarks(reader, reader.outline)), []
-    for heading in headings:
-        at = next((k for k, (title, _) in enumerate(marks) if title == heading), None)
-        found.append(None if at is None else marks[at][1])
-        marks = marks if at is None else marks[at + 1 :]
-    return found
+    found = (reader.named_destinations.get(f"/{anchor}") for anchor in anchors)
+    return [d and reader.get_destination_page_number(d) + 1 for d in found]
 
 
 def main() -> None:
@@ -71,14 +57,14 @@ def main() -> None:
         page.emulate_media(media="print", color_scheme="light", reduced_motion="reduce")
         page.goto(at_the_top, wait_until="load", timeout=120_000)
         page.add_style_tag(path=PRINT / "print.css")
-        headings = page.evaluate((PRINT / "contents.js").read_text(encoding="utf-8"))
+        anchors = page.evaluate((PRINT / "contents.js").read_text(encoding="utf-8"))
         page.evaluate(LOADED)
         page.pdf(path=made, **OPTIONS)
-        page.evaluate(NUMBER, pages_of(headings, made))
+        page.evaluate(NUMBER, pages_of(anchors, made))
         page.pdf(path=made, **OPTIONS)
     os.replace(made, pdf)
     count, size = len(PdfReader(pdf).pages), pdf.stat().st_size / 1e6
-    print(f"{pdf}: {count} pages, {len(headings)} headings, {size:.1f} MB")
+    print(f"{pdf}: {count} pages, {len(anchors)} headings, {size:.1f} MB")
 
 
 if __name__ == "__main__":

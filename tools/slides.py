@@ -1,9 +1,8 @@
 """A deck of slides for each chapter, from the executed book; see tools/editions.py.
 
 What is on a slide is said in the pages, as Jupyter stores it (``slideshow`` in a cell's
-metadata: slide, subslide, fragment, notes); a cell without it is on none.  Outputs
-are those of the book's last build.  nbconvert makes the decks, with the template
-tools/deck; they work from a disk, offline.
+metadata: slide, subslide, fragment, notes).  Outputs are those of the book's last
+build.  nbconvert makes the decks, with the template tools/deck, for use offline.
 """
 
 import re
@@ -42,8 +41,7 @@ def build(pages: list[Path], folder: Path) -> None:
 def executed(page: Path) -> nbformat.NotebookNode:
     """A page with the outputs of the book's last build."""
     nb = notebooks.read(page)
-    newest = sorted(CACHES.glob("*"), key=lambda folder: -folder.stat().st_mtime)
-    for cache in newest:
+    for cache in sorted(CACHES.glob("*"), key=lambda folder: -folder.stat().st_mtime):
         try:
             return get_cache(cache).merge_match_into_notebook(nb, cell_meta=())[1]
         except KeyError:

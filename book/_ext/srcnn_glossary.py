@@ -44,33 +44,31 @@ def link(app, doctree) -> None:
     app.env.note_dependency(str(GLOSSARY))
     if Path(app.env.doc2path(document)) == GLOSSARY:
         return
-    waiting = {term: pattern(term) for term in terms()}
+    waiting, unknown = {term: pattern(term) for term in terms()}, symbols()
     for node in filter(_is_prose, list(doctree.findall(nodes.Text))):
         _link_in(node, waiting, document)
     page = app.env.path2doc(str(GLOSSARY))
     notation = app.builder.get_relative_uri(document, page) + "#notation"
-    unknown = symbols()
     for node in filter(_is_prose, list(doctree.findall(nodes.math))):
         symbol = node.astext().replace(r"\mathbf{Y}", "Y").partition(" = ")[0]
         if symbol in unknown:
             unknown.remove(symbol)
             # Not a pending_xref: what resolves these keeps the text alone.
             # Screen readers find no text in the picture of a formula.
-            reference = nodes.reference(
-                "", "", internal=True, refuri=notation, classes=["srcnn-symbol"],
-                reftitle=f"{symbol.lstrip(chr(92))}, in the notation",
-            )  # fmt: skip
+            title = f"{symbol.lstrip(chr(92))}, in the notation"
+            about = {"refuri": notation, "reftitle": title, "internal": True}
+            reference = nodes.reference("", "", classes=["srcnn-symbol"], **about)
             node.replace_self(reference)
             reference += node
 
 
 def _is_prose(node: nodes.Node) -> bool:
-    above = []
+    paragraph = False
     while (node := node.parent) is not None:
-        above.append(node)
-    code = any(n.get("nb_element") == "cell_code" for n in above)
-    apart = code or any(isinstance(n, APART) for n in above)
-    return not apart and any(isinstance(n, nodes.paragraph) for n in above)
+        if isinstance(node, APART) or node.get("nb_element") == "cell_code":
+            return False
+        paragraph = paragraph or isinstance(node, nodes.paragraph)
+    return paragraph
 
 
 def _link_in(node: nodes.Text, waiting: dict[str, re.Pattern], document: str) -> None:

@@ -45,13 +45,13 @@ class PageError(SphinxError):
 @functools.cache
 def cache_key() -> str:
     """Hash of all that outputs rest on except a page's own cells."""
+    here = [name for name in datasets.names() if datasets.available(name)]
+    facts = here, importlib.metadata.version("torch"), sys.version_info[:2]
     key = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
+    key.update(repr(facts).encode())
     for path in sorted(p for folder in RESTS_ON for p in (ROOT / folder).rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             key.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    here = [name for name in datasets.names() if datasets.available(name)]
-    facts = here, importlib.metadata.version("torch"), sys.version_info[:2]
-    key.update(repr(facts).encode())
     return key.hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-// Unfolds what folds, writes the contents; returns the headings in them.
+// Unfolds what folds, writes the contents; returns the places that they name.
 () => {
   document.documentElement.dataset.theme = 'light';
   document.querySelectorAll('details').forEach(e => e.open = true);
@@ -25,7 +25,7 @@
       {textContent: plain(heading)}), Object.assign(
       document.createElement('span'), {textContent: '000'}));
     contents.append(link);
-    found.push(plain(heading)); };
+    found.push(section.id); };
   const starts = [...document.querySelectorAll('span[id^="document-"]')];
   for (const start of starts) {
     const page = start.nextElementSibling;
