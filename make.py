@@ -14,7 +14,6 @@
     python3 make.py set-repository URL   name this repository on every page
     python3 make.py lint         look for mistakes in the code
     python3 make.py clean        remove what was built; keeps .venv and data
-    python3 make.py help         this text
 
 With make: `make book`; arguments as in `make train ARGS="--scale 3"`.
 """
@@ -38,14 +37,13 @@ VENV, BUILD = ROOT / ".venv", ROOT / "_build"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 READY = VENV / "srcnn-book-ready"
 COMPLETE = BUILD / "html" / ".complete"  # its time: when a good build began
-PYTEST = ("The tests did not pass.", "-m", "pytest", "-n", "2")
 # Sphinx has told the cause by then; jupyter-book would add its own traceback.
 RENDER = "import sys, jupyter_book.cli.main as b; sys.tracebacklimit = 0; b.main()"
 
 
 def run(*command):
     """Run a command in the book's folder; its exit status."""
-    process = subprocess.Popen([str(part) for part in command], cwd=ROOT)
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -103,7 +101,7 @@ def jupyter_book(*options):
 
 def module(name, *arguments):
     environment()
-    need("That did not work: see above.", "-m", name, *arguments)
+    need(f"{name} failed: see above.", "-m", name, *arguments)
 
 
 def srcnn(name, usual, *arguments):
@@ -124,7 +122,7 @@ def test(*arguments):
     with_data()
     # A page that fails here fails again in its test, which names the cell.
     failed = not arguments and run(PYTHON, "book/_ext/srcnn_run.py")
-    need(*PYTEST, "--dist", "loadscope", *arguments)
+    module("pytest", "-n", "2", "--dist", "loadscope", *arguments)
     if failed:
         sys.exit("A page failed when it ran first: see above the tests.")
 
@@ -132,8 +130,8 @@ def test(*arguments):
 def site():
     with_data()
     os.environ["SRCNN_SITE"] = "required"
-    # Tests of the same page go together.
-    need(*PYTEST, "--dist", "loadgroup", "tests/test_site.py", "tests/test_slides.py")
+    same_page = ("-n", "2", "--dist", "loadgroup")  # its tests go together
+    module("pytest", *same_page, "tests/test_site.py", "tests/test_slides.py")
 
 
 def pdf():
@@ -144,8 +142,7 @@ def pdf():
 def serve():
     book()
     print("Serving at http://127.0.0.1:8000/ until Ctrl-C", flush=True)
-    where = ("--bind", "127.0.0.1", "--directory", BUILD / "html")
-    module("http.server", *where, "8000")
+    module("http.server", "--bind=127.0.0.1", f"--directory={BUILD / 'html'}", "8000")
 
 
 def notebooks(*arguments):
@@ -161,8 +158,7 @@ def editions(*names):
 
 
 def lint():
-    environment()
-    need("There is something to mend: see above.", "-m", "ruff", "check", ".")
+    module("ruff", "check", ".")
     module("tools.notebooks", "--check")
 
 

@@ -5,12 +5,8 @@ import shutil
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
-#: Where it is, or None.
-PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-sync"]  # and Playwright's own
+PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)  # its path, or None
 NEEDED = f"needs one of: {', '.join(NAMES)}"
 
 

@@ -47,10 +47,8 @@ def part(cell) -> str | None:
 
 
 def exercises(notebook) -> list[Exercise]:
-    """All exercises of a page, in order.
-
-    Raises ValueError for first lines unlike those above, and parts without an exercise.
-    """
+    """All exercises of a page, in order.  Raises ValueError for first lines unlike
+    those above, and for parts without an exercise."""
     found: list[Exercise] = []
     for cell in notebook.cells:
         name = part(cell)

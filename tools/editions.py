@@ -1,13 +1,10 @@
 """The course's editions, made from the book's pages: ``make editions``.
 
-    student       for students: stubs, no solutions
-    solutions     as the book, solutions in the open
-    instructor    everything, with a marking scheme
-    slides        a deck per chapter (tools/slides.py)
-
-Each goes to ``_build/editions/NAME``.  Nothing is run: an edition follows from the
-pages alone, byte for byte.  Cells are told apart by the tags of tools/course.py.  The
-student edition carries nbgrader's metadata; its configuration lies beside the zip.
+``student`` has stubs and no solutions, ``solutions`` is the book with solutions in the
+open, ``instructor`` everything, with a marking scheme, ``slides`` a deck per chapter
+(tools/slides.py).  Each goes to ``_build/editions/NAME``.  Nothing is run: an edition
+follows from the pages alone, byte for byte.  Cells are told apart by the tags of
+tools/course.py.  nbgrader reads the students' edition; its settings lie beside the zip.
 """
 
 import copy
@@ -195,9 +192,8 @@ def complete(folder: Path) -> None:
     text = text.partition("[tool.hatch.build.targets.sdist]")[0]
     text = text.replace('readme = "README.md"\n', 'readme = "README.txt"\n')
     (folder / "pyproject.toml").write_text(text, encoding="utf-8")
-    shutil.copyfile(STUDENT / "README.txt", folder / "README.txt")
     apart = shutil.ignore_patterns("*.pyc", "__pycache__", ".*")
-    for source in (notebooks.ROOT / name for name in PACKED):
+    for source in (STUDENT / "README.txt", *(notebooks.ROOT / name for name in PACKED)):
         if source.is_dir():
             shutil.copytree(source, folder / source.name, ignore=apart)
         else:

@@ -19,11 +19,9 @@ CITE = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
 
 
 def readable(nb, *, folded: bool, badge: bool = True) -> None:
-    """Turn a page's MyST into what Jupyter and Colab show, in place.
-
-    Dropdown boxes become a <details> (folded) or stand open, the link to Colab stays
-    (badge) or goes, and captions, which are metadata, get cells below their figures.
-    """
+    """Turn a page's MyST into what Jupyter and Colab show, in place: dropdown boxes
+    become a <details> (folded) or stand open, the link to Colab stays (badge) or goes,
+    and captions, which are metadata, get cells below their figures."""
     if not badge:
         nb.cells[0].source = notebooks.BADGE.sub("", nb.cells[0].source)
     cells, nb.cells = nb.cells, []

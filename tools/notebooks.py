@@ -219,8 +219,7 @@ def set_repository(url: str) -> None:
 
 
 def main() -> bool | None:
-    about = "Run the pages and store their text outputs."
-    parser = argparse.ArgumentParser(prog="make notebooks", description=about)
+    parser = argparse.ArgumentParser(prog="make notebooks", description=__doc__)
     parser.add_argument("pages", nargs="*", metavar="PAGE", help="such as 02_bicubic")
     parser.add_argument("--check", action="store_true", help="run nothing; only look")
     parser.add_argument("--set-repository", metavar="URL")

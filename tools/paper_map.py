@@ -47,8 +47,7 @@ def function(name: str) -> str:
 
 def link(place: Place) -> str:
     number = code_cells(place.page)[place.cell][1]
-    name = f"{place.chapter} · {place.heading}, [{number}]"
-    return f"{{ref}}`{name} <cell-{place.cell}>`"
+    return f"{{ref}}`{place.chapter} · {place.heading}, [{number}] <cell-{place.cell}>`"
 
 
 def back(text: str) -> str:

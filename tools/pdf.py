@@ -18,8 +18,6 @@ from pypdf import PdfReader
 from tools import browser
 
 PRINT = Path(__file__).with_name("print")
-LOADED = """() => Promise.all([window.MathJax?.startup?.promise,
-  ...[...document.images].map(image => image.decode().catch(() => null))])"""
 NUMBER = """pages => document.querySelectorAll('nav.pdf-contents a').forEach(
   (link, k) => link.lastChild.textContent = pages[k] ?? '')"""
 FOOTER = """<div style="font: 8px sans-serif; width: 100%; text-align: center">
@@ -58,7 +56,6 @@ def main() -> None:
         page.goto(at_the_top, wait_until="load", timeout=120_000)
         page.add_style_tag(path=PRINT / "print.css")
         anchors = page.evaluate((PRINT / "contents.js").read_text(encoding="utf-8"))
-        page.evaluate(LOADED)
         page.pdf(path=made, **OPTIONS)
         page.evaluate(NUMBER, pages_of(anchors, made))
         page.pdf(path=made, **OPTIONS)

@@ -24,14 +24,12 @@ REVEAL = ("LICENSE", "dist/reveal.js", "dist/reveal.css", "plugin/notes/notes.js
 
 
 def build(pages: list[Path], folder: Path) -> None:
-    """Write a deck for each chapter, an index and their assets to `folder`.
-
-    Raises RuntimeError when the book was not built since a page changed.
-    """
-    decks = {page: executed(page) for page in pages if page.stem[0].isdigit()}
+    """Write a deck for each chapter, an index and their assets to `folder`.  Raises
+    RuntimeError when the book was not built since a page changed."""
     assets(folder / "assets")
     items = ""
-    for page, nb in decks.items():
+    for page in (page for page in pages if page.stem[0].isdigit()):
+        nb = executed(page)
         (folder / f"{page.stem}.html").write_text(deck(nb), encoding="utf-8")
         items += f'<li><a href="{page.stem}.html">{title_of(nb)}</a></li>\n'
     index = (DECK / "contents.html").read_text(encoding="utf-8")
@@ -71,22 +69,21 @@ def deck(nb) -> str:
 def split(cell) -> list:
     """A cell's parts on slides: a heading inside a text begins a slide of its own."""
     kind = cell.metadata.get("slideshow", {}).get("slide_type")
-    if kind is None or cell.cell_type == "code" or kind == "notes":
+    if kind in (None, "notes") or cell.cell_type == "code":
         return [cell] if kind else []
     texts = [""]
     for text in re.split(r"\n(?=##+ )", cell.source):
         if "\n" in texts[-1].strip():
             texts.append("")
         texts[-1] += f"{text}\n"  # below a heading that has no text of its own
-    cell.source, below = texts[0], {"slideshow": {"slide_type": "subslide"}}
-    new = nbformat.v4.new_markdown_cell
-    return [cell, *(new(text, metadata=below) for text in texts[1:])]
+    cell.source = texts[0]
+    about = {"metadata": {"slideshow": {"slide_type": "subslide"}}}
+    return [cell, *(nbformat.v4.new_markdown_cell(t, **about) for t in texts[1:])]
 
 
 def shows(cell) -> bool:
     """Whether a cell gives a picture or a table, so that its code is left out."""
-    outputs = cell.get("outputs", [])
-    kinds = {kind for output in outputs for kind in output.get("data", {})}
+    kinds = {kind for out in cell.get("outputs", []) for kind in out.get("data", {})}
     hidden = {"remove-input", "hide-input"} & course.tags(cell)
     return bool(hidden or kinds & {"image/png", "text/html", "text/markdown"})
 
@@ -98,6 +95,6 @@ def assets(folder: Path) -> None:
     for source in REVEAL:
         path = browser.package("sphinx_revealjs") / "_static" / "revealjs" / source
         shutil.copy(path, folder / "reveal")
-    styles = [p.read_text("utf-8") for p in (WIDGETS, DECK / "deck.css") if p.exists()]
+    styles = [p.read_text("utf-8") for p in (WIDGETS, DECK / "deck.css")]
     styles += [HtmlFormatter(style="default").get_style_defs(".highlight"), ""]
     (folder / "deck.css").write_text("\n".join(styles), encoding="utf-8")

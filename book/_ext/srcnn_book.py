@@ -21,7 +21,6 @@ from benchmarks import page_costs
 from srcnn_lib import results, widgets
 from tools import browser, paper_map
 
-CACHES_KEPT = 3
 #: What themes and translators write, and what pages have instead.
 MENDED = {
     # Fonts are preloaded in a way that fails for a page on a disk.
@@ -42,7 +41,7 @@ def configure(app, config):
     cache.mkdir(parents=True, exist_ok=True)
     cache.touch()
     newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
-    for old in newest[:-CACHES_KEPT]:
+    for old in newest[:-3]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
     config.myst_substitutions = results.glance() | {"costs": page_costs.table()}

@@ -18,7 +18,7 @@ PICTURES = {
     "astronaut": ("demo-train", "astronaut", (0, 80, 300)),
     "cameraman": ("demo-test", "camera", (40, 120, 300)),
 }
-SOURCE = Path(__file__).resolve().parents[1] / "_static" / "live"
+WASM = Path(__file__).resolve().parents[1] / "_static" / "live" / "conv.wasm"
 
 
 def add_scripts(app, pagename, templatename, context, doctree) -> None:
@@ -31,8 +31,8 @@ def add_scripts(app, pagename, templatename, context, doctree) -> None:
 
 def write(folder: Path) -> None:
     """Write `folder`/packed/*.js: catalogue, weights, pictures."""
-    wasm = _text((SOURCE / "conv.wasm").read_bytes())
-    packed = {"catalogue": {"models": MODELS, "pictures": list(PICTURES), "wasm": wasm}}
+    catalogue = {"models": MODELS, "pictures": list(PICTURES)}
+    packed = {"catalogue": catalogue | {"wasm": _text(WASM.read_bytes())}}
     for name in MODELS:
         for scale in checkpoints.names()[name]:
             convs = checkpoints.load(name, scale).convs

@@ -9,7 +9,6 @@ import json
 import platform
 import re
 import time
-import urllib.parse
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,10 +27,8 @@ FIGURE = r'(?<!class="srcnn-figure">)<img [^>]*src="([^"]*_images/[^"]*\.png)"[^
 
 
 def with_shades(text: str, page: Path) -> str:
-    """A page's HTML with a shade over each figure, except over its pictures.
-
-    The figure says where these are; the style sheet makes the shade act in the dark.
-    """
+    """A page's HTML with a shade over each figure, except over its pictures, which the
+    figure names.  The style sheet makes the shade act in the dark."""
     def shaded(found: re.Match) -> str:
         with Image.open(page.parent / found[1]) as figure:
             about = getattr(figure, "text", {}).get(plots.PICTURES)
@@ -50,8 +47,8 @@ def with_shades(text: str, page: Path) -> str:
 
 def address(config) -> str:
     """Where GitHub Pages shows the repository that _config.yml names."""
-    url = config.html_theme_options["repository_url"]
-    owner, name = urllib.parse.urlsplit(url).path.strip("/").split("/")
+    url = config.html_theme_options["repository_url"].rstrip("/")
+    owner, name = url.split("/")[-2:]
     return f"https://{owner.lower()}.github.io/{name}/"
 
 
@@ -67,8 +64,8 @@ def describe(app, pagename, templatename, context, doctree) -> None:
     said = f"{what} {when:%Y-%m-%d} with {', '.join(versions)}."
     context["body"] += f'\n<p class="verified">{said}</p>'
     # sphinxext-opengraph begins with the badge's text and ends each item by a comma.
-    tags = context["metatags"].replace('"Open in Colab ', '"')
-    context["metatags"] = tags.replace(";,", ";")
+    for there, wanted in (('"Open in Colab ', '"'), (";,", ";")):
+        context["metatags"] = context["metatags"].replace(there, wanted)
 
 
 def write(app) -> None:

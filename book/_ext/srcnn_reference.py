@@ -12,7 +12,6 @@ import srcnn_lib
 MARK = "<!-- reference -->"
 LEFT_OUT = {f"srcnn_lib.{n}" for n in ("__main__", "cli", "options")}  # have own help
 SECTIONS = ("Parameters", "Attributes", "Raises", "Environment")
-VALUE = 60  # characters of a constant's value that are shown
 #: Docstrings are read in a terminal too: |x| is no substitution there, and `n`² ends.
 PLAIN = ((r"(?<![`\w])\|(?=\S)", r"\\|"), (r"((?<!`)`[^`]+`)(?=[^\W_])", r"\1\\ "))
 
@@ -57,8 +56,8 @@ def annotate(app, doctree, docname: str) -> None:
             first.setdefault(name.resolved_location, page)
     for node in doctree.findall(addnodes.desc):
         for value in list(node[0].findall(addnodes.desc_annotation)):
-            if value.astext().startswith(" = ") and len(value.astext()) > VALUE:
-                value.parent.remove(value)
+            if value.astext().startswith(" = ") and len(value.astext()) > 60:
+                value.parent.remove(value)  # a constant's, too long to be shown
         if page := first.get((node[0].get("ids") or [""])[0]):
             uri = app.builder.get_relative_uri(docname, page)
             title = app.env.titles[page].astext()

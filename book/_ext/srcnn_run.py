@@ -56,10 +56,8 @@ def cache_key() -> str:
 
 
 def kept(cache, page: Path) -> nbformat.NotebookNode | None:
-    """The page as it ran with exactly these cells, or None.
-
-    If it reads the other pages (with ``tools``), it must have run after their changes.
-    """
+    """The page as it ran with exactly these cells, and if it reads the other pages
+    (with ``tools``), after their last change; or None."""
     notebook = nbformat.read(page, as_version=4)
     try:
         number, ran = cache.merge_match_into_notebook(notebook)
@@ -103,9 +101,9 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
 
 def ahead(app, env, docnames):
     """On ``env-before-read-docs``: run what is to be read and not kept."""
-    found = (Path(env.doc2path(name)) for name in docnames)
-    pages = [path for path in found if path.suffix == ".ipynb"]
     if app.config.nb_execution_mode == "cache":
+        found = (Path(env.doc2path(name)) for name in docnames)
+        pages = [path for path in found if path.suffix == ".ipynb"]
         run_once(pages, app.config.nb_execution_cache_path)
 
 
