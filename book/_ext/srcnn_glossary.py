@@ -80,8 +80,8 @@ def _link_in(node: nodes.Text, waiting: dict[str, re.Pattern], document: str) ->
             continue  # inside another term
         waiting.pop(term)
         shown = nodes.inline("", text[start:end], classes=["std", "std-term"])
-        about = dict(refdomain="std", reftype="term", reftarget=term, refdoc=document)
-        target = addnodes.pending_xref("", shown, refexplicit=True, refwarn=True, **about)
+        to = dict(refdomain="std", reftype="term", reftarget=term, refdoc=document)
+        target = addnodes.pending_xref("", shown, refexplicit=True, refwarn=True, **to)
         parts += [nodes.Text(text[at:start]), target]
         at = end
     if parts:
