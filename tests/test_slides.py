@@ -33,28 +33,26 @@ MEASURE = """() => {
 }"""
 
 
-def slide(cell, kind):
-    cell.metadata["slideshow"] = {"slide_type": kind}
-    return cell
-
-
 def small_page():
     png = {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}
-    drawn = slide(new_code_cell("plot()"), "subslide")
-    drawn.outputs = [new_output("display_data", png)]
     about = {"figure": {"caption": "A line, $x$."}, "image": {"alt": "It goes up."}}
-    drawn.metadata["mystnb"] = about
-    printed = slide(new_code_cell("print(6)"), "fragment")
-    printed.outputs = [new_output("stream", text="six")]
-    badge = notebooks.badge(CHAPTERS[0])
+    outputs = {"print(6)": new_output("stream", text="six"),
+               "plot()": new_output("display_data", png)}  # fmt: skip
+
+    def slide(kind, text):
+        metadata = {"slideshow": {"slide_type": kind}, "mystnb": about}
+        if text in outputs:
+            return new_code_cell(text, metadata=metadata, outputs=[outputs[text]])
+        return new_markdown_cell(text, metadata={"slideshow": metadata["slideshow"]})
+
     return nbformat.v4.new_notebook(cells=[
-        slide(new_markdown_cell(f"# Small\n\n{badge}\n\nGoals."), "slide"),
+        slide("slide", f"# Small\n\n{notebooks.badge(CHAPTERS[0])}\n\nGoals."),
         new_markdown_cell("On no slide."),
-        slide(new_markdown_cell("## A\n\nText {cite:p}`dong2014learning`.\n\n"
-                                "## B\n\n### C\n\nMore."), "slide"),
-        printed,
-        drawn,
-        slide(new_markdown_cell("Said aloud."), "notes"),
+        slide("slide", "## A\n\nText {cite:p}`dong2014learning`.\n\n"
+                       "## B\n\n### C\n\nMore."),
+        slide("fragment", "print(6)"),
+        slide("subslide", "plot()"),
+        slide("notes", "Said aloud."),
     ])  # fmt: skip
 
 
