@@ -7,17 +7,18 @@ window.site = {
     async faults(repository) {
         await window.MathJax?.startup?.promise
         const found = []
-        const wrong = (what, where) => where.length && found.push(`${what}: ${where}`)
+        const wrong = (what, where) => where.length
+            && found.push(`${what}: ${where.map(e => e.outerHTML ? shorten(e) : e)}`)
 
         const html = document.documentElement.outerHTML
         wrong('waits for a kernel', html.match(/jupyter\.widget-(view|state)/) ?? [])
         const tall = e => e.getBoundingClientRect().height > 160
-        wrong('a tall row', all('article tr').filter(tall).map(shorten))
-        wrong('mathematics is not set', all('.math:not(:has(mjx-container))').map(shorten))
-        wrong('mathematics is wrong', all('mjx-merror, [data-mjx-error]').map(shorten))
-        wrong('a message of the build or the theme', all('.system-message, '
-            + '.problematic, .bd-header-announcement, .bd-header-version-warning')
-            .filter(e => e.checkVisibility()).map(shorten))
+        wrong('a tall row', all('article tr').filter(tall))
+        wrong('mathematics is not set', all('.math:not(:has(mjx-container))'))
+        wrong('mathematics is wrong', all('mjx-merror, [data-mjx-error]'))
+        wrong('a message of the build or the theme', all(`.system-message, .problematic,
+            .bd-header-announcement, .bd-header-version-warning`)
+            .filter(e => e.checkVisibility()))
 
         const raw = /\$|\\[(\[]|\\[a-zA-Z]{2,}|\{(ref|cite|numref)|^:::|\{\{/
         const apart = 'pre, code, script, style, mjx-container, kbd'
@@ -26,21 +27,20 @@ window.site = {
         while (walker.nextNode()) {
             const { data, parentElement } = walker.currentNode
             if (raw.test(data) && !parentElement.closest(apart))
-                wrong('markup in the text', data)
+                wrong('markup in the text', [data])
         }
 
         const pictures = all('article img')
         pictures.forEach(img => img.loading = 'eager')
         await Promise.all(pictures.map(img => img.decode().catch(() => null)))
-        wrong('does not load', pictures.filter(e => !e.naturalWidth).map(e => e.src))
-        wrong('no alternative text', pictures.filter(e => e.alt.length <= 5
-            || /\.(png|svg|jpe?g)$|\//.test(e.alt)).map(e => e.src))
-        wrong('no caption', all('article figure:not(:has(figcaption))').map(shorten))
-        wrong('a picture outside a figure',
-            all('article .cell_output img:not(figure *)').map(shorten))
+        wrong('does not load', pictures.filter(e => !e.naturalWidth))
+        const name = /\.(png|svg|jpe?g)$|\/|^.{0,5}$/
+        wrong('no alternative text', pictures.filter(e => name.test(e.alt)))
+        wrong('no caption', all('article figure:not(:has(figcaption))'))
+        wrong('a picture outside a figure', all('article .cell_output img:not(figure *)'))
         wrong('a drawing stays white in the dark or is shaded twice', all(`
             article figure img[src*="_images/"]:not(.srcnn-figure *),
-            .srcnn-figure .srcnn-figure img`).map(shorten))
+            .srcnn-figure .srcnn-figure img`))
 
         const told = name => document.querySelector(`head meta[${name}]`)?.content ?? ''
         const expect = (what, holds) => holds || found.push(`lacks ${what}`)
@@ -119,10 +119,10 @@ window.site = {
 
     /** The result's width and its pixels, base64. */
     pixels() {
-        const canvas = document.querySelector('.live-sr')
-        const context = canvas.getContext('2d')
-        const { data } = context.getImageData(0, 0, canvas.width, canvas.height)
-        return [canvas.width, btoa(Array.from(data, k => String.fromCharCode(k)).join(''))]
+        const { width, height } = document.querySelector('.live-sr')
+        const context = document.querySelector('.live-sr').getContext('2d')
+        const { data } = context.getImageData(0, 0, width, height)
+        return [width, btoa(Array.from(data, k => String.fromCharCode(k)).join(''))]
     },
 
     /** How the output at a place comes about. */

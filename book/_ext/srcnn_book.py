@@ -26,7 +26,7 @@ MENDED = {
     # Fonts are preloaded in a way that fails for a page on a disk.
     r'<link rel="preload" as="font"[^>]*>\n?': "",
     # Roles that screen readers can't use: a list without list items.
-    r'role="list" (class="citation-list")': r"\1",
+    r'<div [^>]*"citation-list"[^>]*>': '<div class="citation-list">',
     r' role="doc-biblioentry"': "",
     # What scrolls has to be reached by keyboard.
     r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
