@@ -2,17 +2,16 @@
 
 What `make test` has just run is compared as it ran; other pages run now, in a kernel.
 With the real data every stored output must come out again; with the embedded
-photographs only those of cells tagged ``nbval-check-output``.  Times are masked
-(tests/nbval-sanitize.cfg) in cells tagged ``timing``, and nothing else is.
+photographs only those of cells tagged ``nbval-check-output``.  Only times are masked
+(tests/nbval-sanitize.cfg), in cells tagged ``timing``.
 """
-
-import os
 
 import pytest
 import srcnn_run
 from nbval.plugin import IPyNbCell, IPyNbFile, RunningKernel, coalesce_streams
 
 from srcnn_lib import datasets, widgets
+from tools.course import tags
 from tools.notebooks import REAL_DATA, TIMING, stored
 
 start, runtest = IPyNbFile.setup, IPyNbCell.runtest
@@ -20,8 +19,6 @@ compare, sanitize = IPyNbCell.compare_outputs, IPyNbCell.sanitize
 
 
 def pytest_configure(config):
-    if "SRCNN_DATA" in os.environ:  # pages run in book/
-        os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
     if not (config.option.nbval or config.option.nbval_lax):
         try:
             config.option.nbval = all(map(datasets.available, REAL_DATA))
@@ -39,8 +36,7 @@ def take_or_start(file):
     ran = cache.exists() and srcnn_run.kept(srcnn_run.get_cache(cache), file.path)
     file.ran = [cell for cell in ran.cells if cell.cell_type == "code"] if ran else []
     if ran:
-        file.setup_sanitize_files()
-        return
+        return file.setup_sanitize_files()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(widgets.STATIC, "1")
         start(file)
@@ -49,9 +45,8 @@ def take_or_start(file):
 def compare_or_run(cell):
     if not cell.parent.ran:
         return runtest(cell)
-    found = coalesce_streams(cell.parent.ran[cell.cell_num].outputs)
-    expected = coalesce_streams(cell.cell.outputs)
-    if cell.options["check"] and not cell.compare_outputs(found, expected):
+    both = cell.parent.ran[cell.cell_num].outputs, cell.cell.outputs
+    if cell.options["check"] and not cell.compare_outputs(*map(coalesce_streams, both)):
         cell.raise_cell_error("Outputs differ", "\n".join(cell.comparison_traceback))
 
 
@@ -61,8 +56,7 @@ def compare_stored(cell, test, ref, skip_compare=None):
 
 
 def mask_times(cell, text):
-    tags = cell.cell.metadata.get("tags", [])
-    return sanitize(cell, text) if TIMING in tags else text
+    return sanitize(cell, text) if TIMING in tags(cell.cell) else text
 
 
 def execute_with_history(kernel, source, allow_stdin=None):

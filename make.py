@@ -5,8 +5,7 @@
     python3 make.py serve        build, then show the book on this machine
     python3 make.py train …      train a network     (as: srcnn train …)
     python3 make.py results …    check the results   (as: srcnn results …)
-    python3 make.py editions     all four of the course, or one: student, solutions,
-                                 instructor, slides
+    python3 make.py editions     or one: student, solutions, instructor, slides
     python3 make.py notebooks …  run pages and store their text outputs
     python3 make.py data         fetch the data sets, trying anew
     python3 make.py site         test the rendered book in a browser
@@ -15,7 +14,6 @@
     python3 make.py set-repository URL   name this repository on every page
     python3 make.py lint         look for mistakes in the code
     python3 make.py clean        remove what was built; keeps .venv and data
-    python3 make.py help         this text
 
 With make: `make book`; arguments as in `make train ARGS="--scale 3"`.
 """
@@ -35,11 +33,9 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-VENV = ROOT / ".venv"
+VENV, BUILD = ROOT / ".venv", ROOT / "_build"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 READY = VENV / "srcnn-book-ready"
-BUILD = ROOT / "_build"
-PYTEST = ("The tests did not pass.", "-m", "pytest", "-n", "2")
 COMPLETE = BUILD / "html" / ".complete"  # its time: when a good build began
 # Sphinx has told the cause by then; jupyter-book would add its own traceback.
 RENDER = "import sys, jupyter_book.cli.main as b; sys.tracebacklimit = 0; b.main()"
@@ -47,7 +43,7 @@ RENDER = "import sys, jupyter_book.cli.main as b; sys.tracebacklimit = 0; b.main
 
 def run(*command):
     """Run a command in the book's folder; its exit status."""
-    process = subprocess.Popen([str(part) for part in command], cwd=ROOT)
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -92,8 +88,8 @@ def with_data():
         os.environ["SRCNN_DATA"] = folder = os.path.abspath(os.path.expanduser(folder))
         if not os.path.isdir(folder):
             sys.exit(f"SRCNN_DATA names {folder}, which is not a folder.")
-    fetch = (PYTHON, "-m", "srcnn_lib", "data", "fetch")
-    if "SRCNN_OFFLINE" not in os.environ and run(*fetch):
+    offline = "SRCNN_OFFLINE" in os.environ
+    if not offline and run(PYTHON, "-m", "srcnn_lib", "data", "fetch"):
         print("Going on with the photographs of installed packages; again: make data")
         os.environ["SRCNN_OFFLINE"] = "1"
 
@@ -103,14 +99,13 @@ def jupyter_book(*options):
     need("The book: the cause stands above.", "-c", RENDER, "build", ".", *options)
 
 
-def tool(name, *arguments):
+def module(name, *arguments):
     environment()
-    need(f"{name}: see above.", f"tools/{name}.py", *arguments)
+    need(f"{name} failed: see above.", "-m", name, *arguments)
 
 
 def srcnn(name, usual, *arguments):
-    environment()
-    need(f"srcnn {name}: see above.", "-m", "srcnn_lib", name, *(arguments or usual))
+    module("srcnn_lib", name, *(arguments or usual.split()))
 
 
 def book():
@@ -127,7 +122,7 @@ def test(*arguments):
     with_data()
     # A page that fails here fails again in its test, which names the cell.
     failed = not arguments and run(PYTHON, "book/_ext/srcnn_run.py")
-    need(*PYTEST, "--dist", "loadscope", *arguments)
+    module("pytest", "-n", "2", "--dist", "loadscope", *arguments)
     if failed:
         sys.exit("A page failed when it ran first: see above the tests.")
 
@@ -135,39 +130,36 @@ def test(*arguments):
 def site():
     with_data()
     os.environ["SRCNN_SITE"] = "required"
-    # Tests of the same page go together.
-    need(*PYTEST, "--dist", "loadgroup", "tests/test_site.py", "tests/test_slides.py")
+    same_page = ("-n", "2", "--dist", "loadgroup")  # its tests go together
+    module("pytest", *same_page, "tests/test_site.py", "tests/test_slides.py")
 
 
 def pdf():
     jupyter_book("--builder", "singlehtml")
-    tool("pdf", BUILD / "singlehtml", BUILD / "srcnn.pdf")
+    module("tools.pdf", BUILD / "singlehtml", BUILD / "srcnn.pdf")
 
 
 def serve():
     book()
     print("Serving at http://127.0.0.1:8000/ until Ctrl-C", flush=True)
-    where = ("--bind", "127.0.0.1", "--directory", BUILD / "html", "8000")
-    need("The book could not be served: see above.", "-m", "http.server", *where)
+    module("http.server", "--bind=127.0.0.1", f"--directory={BUILD / 'html'}", "8000")
 
 
 def notebooks(*arguments):
-    if "--check" not in arguments:
-        with_data()
-    tool("notebooks", *arguments)
+    with_data()
+    module("tools.notebooks", *arguments)
 
 
 def editions(*names):
     if not names or "slides" in names:
         book()  # slides show its pictures; nothing runs where nothing changed
-    tool("editions", *names)
+    module("tools.editions", *names)
     print(f"The editions are in {BUILD / 'editions'}.")
 
 
 def lint():
-    environment()
-    need("There is something to mend: see above.", "-m", "ruff", "check", ".")
-    notebooks("--check")
+    module("ruff", "check", ".")
+    module("tools.notebooks", "--check")
 
 
 def clean():
@@ -180,11 +172,11 @@ FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint, clean)
 COMMANDS = {
     **{function.__name__: function for function in FUNCTIONS},
     **{n: partial(editions, n) for n in "student solutions instructor slides".split()},
-    "train": partial(srcnn, "train", ("--scale", "3")),
-    "results": partial(srcnn, "results", ("verify",)),
-    "data": partial(srcnn, "data", ("fetch",)),
+    "train": partial(srcnn, "train", "--scale 3"),
+    "results": partial(srcnn, "results", "verify"),
+    "data": partial(srcnn, "data", "fetch"),
     "links": partial(jupyter_book, "--builder", "linkcheck"),
-    "set-repository": partial(tool, "notebooks", "--set-repository"),
+    "set-repository": partial(module, "tools.notebooks", "--set-repository"),
     "help": lambda: print(__doc__.strip()),
 }
 

@@ -36,21 +36,11 @@ def register(monkeypatch):
     """Make a folder of pictures the data set "Small", for this test."""
 
     def register(folder):
-        facts = {
-            p.name: {
-                "sha256": hashlib.sha256(p.read_bytes()).hexdigest(),
-                "size": p.stat().st_size,
-            }
-            for p in sorted(folder.iterdir())
-        }
-        entry = {
-            "folder": folder.name,
-            "purpose": "test",
-            "what": "photographs",
-            "licence": "for this test",
-            "addresses": [],
-            "files": facts,
-        }
+        blobs = {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+        facts = {name: {"sha256": hashlib.sha256(blob).hexdigest(), "size": len(blob)}
+                 for name, blob in blobs.items()}  # fmt: skip
+        entry = {"folder": folder.name, "purpose": "test", "what": "photographs",
+                 "licence": "a test's", "addresses": [], "files": facts}  # fmt: skip
         entries = datasets.registry() | {"Small": entry}
         monkeypatch.setattr(datasets, "registry", lambda: entries)
         monkeypatch.setenv("SRCNN_DATA", str(folder.parent))
@@ -59,11 +49,8 @@ def register(monkeypatch):
 
 
 @pytest.fixture
-def school(tmp_path, monkeypatch):
+def school(tmp_path, embedded_only):
     """A folder of training pictures; no data and no network beside it."""
-    monkeypatch.delenv("SRCNN_DATA", raising=False)
-    monkeypatch.setenv("SRCNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SRCNN_OFFLINE", "1")
     here = tmp_path / "school"
     here.mkdir()
     photographs = datasets.load("demo-train")

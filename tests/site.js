@@ -7,18 +7,18 @@ window.site = {
     async faults(repository) {
         await window.MathJax?.startup?.promise
         const found = []
-        const wrong = (what, where) => where.length && found.push(`${what}: ${where}`)
+        const wrong = (what, where) => where.length
+            && found.push(`${what}: ${where.map(e => e.outerHTML ? shorten(e) : e)}`)
 
-        wrong('waits for a kernel', document.documentElement.outerHTML
-            .match(/jupyter\.widget-(view|state)/) ?? [])
-        wrong('a tall row', all('article tr')
-            .filter(e => e.getBoundingClientRect().height > 160).map(shorten))
-        wrong('mathematics is not set', all('.math')
-            .filter(e => !e.querySelector('mjx-container')).map(shorten))
-        wrong('mathematics is wrong', all('mjx-merror, [data-mjx-error]').map(shorten))
-        wrong('a message of the build or the theme', all('.system-message, '
-            + '.problematic, .bd-header-announcement, .bd-header-version-warning')
-            .filter(e => e.checkVisibility()).map(shorten))
+        const html = document.documentElement.outerHTML
+        wrong('waits for a kernel', html.match(/jupyter\.widget-(view|state)/) ?? [])
+        const tall = e => e.getBoundingClientRect().height > 160
+        wrong('a tall row', all('article tr').filter(tall))
+        wrong('mathematics is not set', all('.math:not(:has(mjx-container))'))
+        wrong('mathematics is wrong', all('mjx-merror, [data-mjx-error]'))
+        wrong('a message of the build or the theme', all(`.system-message, .problematic,
+            .bd-header-announcement, .bd-header-version-warning`)
+            .filter(e => e.checkVisibility()))
 
         const raw = /\$|\\[(\[]|\\[a-zA-Z]{2,}|\{(ref|cite|numref)|^:::|\{\{/
         const apart = 'pre, code, script, style, mjx-container, kbd'
@@ -27,22 +27,20 @@ window.site = {
         while (walker.nextNode()) {
             const { data, parentElement } = walker.currentNode
             if (raw.test(data) && !parentElement.closest(apart))
-                wrong('markup in the text', data)
+                wrong('markup in the text', [data])
         }
 
         const pictures = all('article img')
         pictures.forEach(img => img.loading = 'eager')
         await Promise.all(pictures.map(img => img.decode().catch(() => null)))
-        wrong('does not load', pictures.filter(e => !e.naturalWidth).map(e => e.src))
-        wrong('no alternative text', pictures.filter(e => e.alt.length <= 5
-            || /\.(png|svg|jpe?g)$|\//.test(e.alt)).map(e => e.src))
-        wrong('no caption', all('article figure')
-            .filter(e => !e.querySelector('figcaption')).map(shorten))
-        wrong('a picture outside a figure', all('article .cell_output img')
-            .filter(e => !e.closest('figure')).map(shorten))
-        wrong('a drawing that stays white in the dark or is shaded twice', all(
-            'article figure img[src*="_images/"], .srcnn-figure img').filter(e =>
-            !e.closest('.srcnn-figure') || all('.srcnn-figure .srcnn-figure').length))
+        wrong('does not load', pictures.filter(e => !e.naturalWidth))
+        const name = /\.(png|svg|jpe?g)$|\/|^.{0,5}$/
+        wrong('no alternative text', pictures.filter(e => name.test(e.alt)))
+        wrong('no caption', all('article figure:not(:has(figcaption))'))
+        wrong('a picture outside a figure', all('article .cell_output img:not(figure *)'))
+        wrong('a drawing stays white in the dark or is shaded twice', all(`
+            article figure img[src*="_images/"]:not(.srcnn-figure *),
+            .srcnn-figure .srcnn-figure img`))
 
         const told = name => document.querySelector(`head meta[${name}]`)?.content ?? ''
         const expect = (what, holds) => holds || found.push(`lacks ${what}`)
@@ -57,13 +55,14 @@ window.site = {
             expect(`a way to ${host}`, !all('div.cell').length || buttons.some(
                 href => href.includes(host) && href.includes(`/${repository}/`)))
 
+        const twice = list => list.filter((item, k) => list.indexOf(item) < k)
         const terms = all('article a:has(> .std-term)').map(a => a.hash)
         if (!location.pathname.endsWith('E_paper_map.html')) { // there by hand
-            wrong('linked twice', terms.filter((t, k) => terms.indexOf(t) < k))
+            wrong('linked twice', twice(terms))
             expect('links to terms', terms.length >= 3)
         }
         const symbols = all('a.srcnn-symbol').map(a => a.title.split(',')[0])
-        wrong('a symbol linked twice', symbols.filter((t, k) => symbols.indexOf(t) < k))
+        wrong('a symbol linked twice', twice(symbols))
         if (location.pathname.endsWith('05_network.html'))
             for (const symbol of ['Y', 'W_1', 'n_1', 'f_3', 'c'])
                 expect(`the symbol ${symbol}`, symbols.includes(symbol))
@@ -120,13 +119,10 @@ window.site = {
 
     /** The result's width and its pixels, base64. */
     pixels() {
-        const canvas = document.querySelector('.live-sr')
-        const { data } = canvas.getContext('2d')
-            .getImageData(0, 0, canvas.width, canvas.height)
-        let text = ''
-        for (let k = 0; k < data.length; k += 8192)
-            text += String.fromCharCode(...data.subarray(k, k + 8192))
-        return [canvas.width, btoa(text)]
+        const { width, height } = document.querySelector('.live-sr')
+        const context = document.querySelector('.live-sr').getContext('2d')
+        const { data } = context.getImageData(0, 0, width, height)
+        return [width, btoa(Array.from(data, k => String.fromCharCode(k)).join(''))]
     },
 
     /** How the output at a place comes about. */
@@ -137,6 +133,10 @@ window.site = {
         const sum = contributions.reduce((a, b) => a + b, app.layers[2].biases[0])
         return { output, sum, sizes: values.map(v => v.length) }
     },
+
+    /** The rows of numbers of the chosen unit. */
+    arithmetic: () => all('.live-arithmetic tbody tr').map(
+        row => [...row.children].map(cell => cell.textContent.replace('−', '-'))),
 
     /** Milliseconds that the page was busy at most, since `watch()`. */
     watch() {
@@ -156,12 +156,10 @@ window.site = {
         const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0))
         const data = new DataTransfer()
         data.items.add(new File([bytes], `${way}.png`, { type: 'image/png' }))
-        const options = { bubbles: true, cancelable: true }
-        if (way === 'drop')
-            document.querySelector('.srcnn-live').dispatchEvent(
-                new DragEvent('drop', { ...options, dataTransfer: data }))
-        else
-            document.dispatchEvent(
-                new ClipboardEvent('paste', { ...options, clipboardData: data }))
+        const about = { bubbles: true, cancelable: true, dataTransfer: data,
+            clipboardData: data }
+        const [Kind, place] = way === 'drop' ? [DragEvent, '.srcnn-live']
+            : [ClipboardEvent, 'body']
+        document.querySelector(place).dispatchEvent(new Kind(way, about))
     },
 }

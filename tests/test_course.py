@@ -11,139 +11,92 @@ import exercises
 from tests.test_exercises import ANSWERS, CHECKED
 from tools import course, notebooks
 
-CHAPTERS = [page for page in notebooks.pages() if page.stem[0].isdigit()]
+PAGES = {page.stem: notebooks.read(page) for page in notebooks.pages()}
+CHAPTERS = {name: nb for name, nb in PAGES.items() if name[0].isdigit()}
+each_page = pytest.mark.parametrize("name", PAGES)
+each_chapter = pytest.mark.parametrize("name", CHAPTERS)
 
 
-def every_page() -> list:
-    """All that the table of contents names, notebooks and Markdown."""
+def text_pages() -> dict[str, nbformat.NotebookNode]:
+    """What the table of contents names in Markdown, as notebooks of one cell."""
     toc = yaml.safe_load((notebooks.ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    names = [toc["root"]]
-    names += [c["file"] for part in toc["parts"] for c in part["chapters"]]
-    files = [(notebooks.ROOT / name).with_suffix for name in names]
-    return [p for of in files for p in (of(".ipynb"), of(".md")) if p.exists()]
+    names = [toc["root"], *(c["file"] for p in toc["parts"] for c in p["chapters"])]
+    paths = [notebooks.ROOT / f"{name}.md" for name in names]
+    cell, new = nbformat.v4.new_markdown_cell, nbformat.v4.new_notebook
+    return {p.name: new(cells=[cell(p.read_text())]) for p in paths if p.exists()}
 
 
-def read(path) -> nbformat.NotebookNode:
-    if path.suffix == ".ipynb":
-        return notebooks.read(path)
-    cell = nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))
-    return nbformat.v4.new_notebook(cells=[cell])
-
-
-@pytest.fixture(scope="module", params=CHAPTERS, ids=lambda page: page.stem)
-def chapter(request):
-    return notebooks.read(request.param)
-
-
-@pytest.fixture(scope="module", params=notebooks.pages(), ids=lambda page: page.stem)
-def lesson(request):
-    """A page with exercises: a chapter or an appendix."""
-    return notebooks.read(request.param)
-
-
-@pytest.mark.parametrize("path", every_page(), ids=lambda path: path.stem)
-def test_every_objective_has_an_exercise(path):
-    notebook = read(path)
-    count = len(course.goals(notebook))
-    promised = any("You will be able to" in cell.source for cell in notebook.cells)
+@pytest.mark.parametrize("name, nb", (PAGES | text_pages()).items())
+def test_every_objective_has_an_exercise(name, nb):
+    count = len(course.goals(nb))
+    promised = any("You will be able to" in cell.source for cell in nb.cells)
     assert bool(count) == promised, "objectives that are not read as such"
-    assert count or path.suffix == ".md", "a notebook without objectives"
-    touched = {goal for e in course.exercises(notebook) for goal in e.goals}
+    assert count or name.endswith(".md"), "a notebook without objectives"
+    touched = {goal for e in course.exercises(nb) for goal in e.goals}
     assert touched == set(range(1, count + 1))
 
 
-def test_exercises_are_numbered_by_their_page(lesson, request):
-    name = request.node.callspec.id
+@each_page
+def test_exercises_are_numbered_and_their_parts_come_in_order(name):
     begin = str(int(name[:2])) if name[0].isdigit() else name[0]
-    numbers = [exercise.number for exercise in course.exercises(lesson)]
-    assert numbers == [f"{begin}.{i}" for i in range(1, len(numbers) + 1)]
+    for k, e in enumerate(course.exercises(PAGES[name]), 1):
+        assert e.number == f"{begin}.{k}"
+        assert 1 <= e.minutes <= 60 and 1 <= e.points <= 10, e.number
+        assert e.parts == sorted(e.parts, key=course.PARTS.index), e.number
+        assert {"hint", "solution"} <= set(e.parts), e.number
+        assert e.kind != "code" or set(e.parts) == set(course.PARTS), e.number
+        assert max(e.parts.count(part) for part in ("exercise", "stub", "check")) == 1
 
 
-def test_kinds_minutes_and_points(lesson):
-    for exercise in course.exercises(lesson):
-        assert exercise.kind in course.KINDS
-        assert 1 <= exercise.minutes <= 60 and 1 <= exercise.points <= 10
-
-
-def test_four_to_seven_exercises_in_a_chapter(chapter):
-    found = course.exercises(chapter)
-    assert 4 <= len(found) <= 7
-    assert any(exercise.kind == "code" for exercise in found)
-
-
-def test_parts_come_in_order_and_each_has_a_solution(lesson):
-    for exercise in course.exercises(lesson):
-        order = [course.PARTS.index(part) for part in exercise.parts]
-        assert order == sorted(order), exercise.number
-        assert {"hint", "solution"} <= set(exercise.parts), exercise.number
-        if exercise.kind == "code":
-            assert set(exercise.parts) == set(course.PARTS), exercise.number
-
-
-def test_stub_is_undone_and_solution_passes_its_check(lesson):
-    for exercise in course.exercises(lesson):
-        if "check" not in exercise.parts:
-            continue
-        exercises.find(exercise.number)
-        for part, said in (("check", "not done yet."), ("solution", "right.")):
-            cells = [
-                cell
-                for name, cell in zip(exercise.parts, exercise.cells, strict=True)
-                if name == part and cell.cell_type == "code"
-            ]
-            shown = "".join(o.get("text", "") for c in cells for o in c.outputs)
-            assert f"Exercise {exercise.number}: {said}\n" in shown, part
-
-
-def test_solutions_are_folded(lesson):
-    for exercise in course.exercises(lesson):
-        for part, cell in zip(exercise.parts, exercise.cells, strict=True):
-            if part == "solution" and cell.cell_type == "code":
-                assert "hide-cell" in cell.metadata.tags, exercise.number
+@each_page
+def test_stub_is_undone_and_the_folded_solution_passes_its_check(name):
+    for e in course.exercises(PAGES[name]):
+        shown = {"check": "", "solution": ""}
+        for part, cell in zip(e.parts, e.cells, strict=True):
+            if cell.cell_type == "code":
+                said = "".join(output.get("text", "") for output in cell.outputs)
+                shown[part] = shown.get(part, "") + said
+                assert part != "solution" or "hide-cell" in course.tags(cell), e.number
             elif part in ("hint", "solution"):
-                assert ":class: dropdown" in cell.source, exercise.number
+                assert ":class: dropdown" in cell.source, e.number
+        if "check" in e.parts:
+            exercises.find(e.number)
+            for part, said in (("check", "not done yet."), ("solution", "right.")):
+                assert f"Exercise {e.number}: {said}\n" in shown[part], part
 
 
-def test_five_questions_with_one_right_answer_and_reasons(chapter):
-    questions = course.quiz(chapter)
+@each_chapter
+def test_a_chapter_has_four_to_seven_exercises_and_five_questions(name):
+    kinds = [exercise.kind for exercise in course.exercises(CHAPTERS[name])]
+    assert 4 <= len(kinds) <= 7 and "code" in kinds
+    questions, places = course.quiz(CHAPTERS[name]), set()
     assert len(questions) == 5
-    for question in questions:
-        assert 3 <= len(question.options) <= 5, question.text
-        reasons = [reason for _, reason in question.options]
-        assert sum(reason.startswith("Right") for reason in reasons) == 1
-        assert all(len(reason) >= 25 for reason in reasons), question.text
+    for text, options in questions:
+        assert 3 <= len(options) <= 5, text
+        right = [reason.startswith("Right") for _, reason in options]
+        assert sum(right) == 1 and all(len(reason) >= 25 for _, reason in options), text
+        places.add(right.index(True))
+    assert len(places) >= 3, "right answers always stand at one place"
 
 
-def test_right_answers_are_not_always_at_one_place(chapter):
-    places = {
-        [reason.startswith("Right") for _, reason in q.options].index(True)
-        for q in course.quiz(chapter)
-    }
-    assert len(places) >= 3
-
-
-def test_instructors_have_notes(lesson):
-    notes = [
-        cell for cell in lesson.cells if "teaching" in cell.metadata.get("tags", [])
-    ]
-    assert notes and all("remove-cell" in cell.metadata.tags for cell in notes)
+@each_page
+def test_instructors_have_notes(name):
+    notes = [cell for cell in PAGES[name].cells if "teaching" in course.tags(cell)]
+    assert notes and all("remove-cell" in course.tags(cell) for cell in notes)
     text = "\n".join(cell.source for cell in notes)
-    for exercise in course.exercises(lesson):
+    for exercise in course.exercises(PAGES[name]):
         assert f"**{exercise.number}**" in text, "its marking scheme"
 
 
 def test_counts_in_the_readme():
-    pages = [notebooks.read(page) for page in notebooks.pages()]
-    counts = (
-        sum(len(course.exercises(page)) for page in pages),
-        len(CHECKED),
-        sum(len(wrong) for _, wrong in ANSWERS.values()),
-        sum(len(course.quiz(page)) for page in pages),
-    )
+    count = sum(len(course.exercises(page)) for page in PAGES.values())
+    questions = sum(len(course.quiz(page)) for page in PAGES.values())
+    wrong = sum(len(wrong) for _, wrong in ANSWERS.values())
     readme = (notebooks.ROOT / "README.md").read_text(encoding="utf-8")
     said = re.search(
         r"(\d+) exercises, (\d+) of them with a check, which (\d+) typical wrong "
         r"answers test, and (\d+) quiz questions",
         " ".join(readme.split()),
     )
-    assert said and tuple(map(int, said.groups())) == counts, counts
+    assert said
+    assert tuple(map(int, said.groups())) == (count, len(CHECKED), wrong, questions)

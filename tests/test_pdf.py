@@ -14,16 +14,16 @@ CHAPTER = (
 
 @pytest.mark.skipif(browser.PROGRAM is None, reason=browser.NEEDED)
 def test_contents_name_the_pages_and_folds_are_open(tmp_path, monkeypatch, capsys):
-    chapters = CHAPTER.format("one", "<p>text</p>" * 90) + CHAPTER.format("two", "")
-    source = tmp_path / "book" / "index.html"
+    source, target = tmp_path / "book" / "index.html", tmp_path / "out" / "book.pdf"
+    monkeypatch.setattr("sys.argv", ["pdf.py", str(tmp_path), str(target)])
+    with pytest.raises(SystemExit, match="make pdf"):
+        pdf.main()
     source.parent.mkdir()
+    chapters = CHAPTER.format("one", "<p>text</p>" * 90) + CHAPTER.format("two", "")
     source.write_text(
         "<!doctype html><title>A book</title><article><section id='book'>"
-        f"<h1>A book</h1>{chapters}</section></article>",
-        encoding="utf-8",
+        f"<h1>A book</h1>{chapters}</section></article>"
     )
-    target = tmp_path / "out" / "book.pdf"
-    monkeypatch.setattr("sys.argv", ["pdf.py", str(tmp_path), str(target)])
     pdf.main()
     pages = [page.extract_text() for page in PdfReader(target).pages]
     assert f"{len(pages)} pages, 4 headings" in capsys.readouterr().out
@@ -33,9 +33,3 @@ def test_contents_name_the_pages_and_folds_are_open(tmp_path, monkeypatch, capsy
         assert line.split()[-1] == str(on), line
     assert "unfolded two" in pages[-1] and len(pages) >= 4
     assert [path.name for path in target.parent.iterdir()] == ["book.pdf"]
-
-
-def test_a_book_that_is_not_built_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["pdf.py", str(tmp_path), "book.pdf"])
-    with pytest.raises(SystemExit, match="make pdf"):
-        pdf.main()

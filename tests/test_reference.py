@@ -1,19 +1,17 @@
 """The reference: types and links both ways between code cells and docstrings."""
 
 import re
-import sys
 
 import nbformat
 import pytest
+import srcnn_book
+import srcnn_reference
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 from tools import notebooks
-
-sys.path.insert(0, str(notebooks.BOOK / "_ext"))
-import srcnn_reference  # noqa: E402
 
 OURS = re.compile("auto|napoleon|codeautolink|default_role|add_module|nitpick_ignore")
 CELLS = (
@@ -24,37 +22,36 @@ CELLS = (
 
 @pytest.fixture
 def book(tmp_path, monkeypatch):
-    """A build of one page and some of the reference, with the book's own settings."""
-    source = tmp_path
+    """Build one page and some of the reference, with the book's own settings."""
     some = ["srcnn_lib.protocol", "srcnn_lib.datasets"]
     monkeypatch.setattr(srcnn_reference, "modules", lambda: some)
     config = yaml.safe_load((notebooks.ROOT / "_config.yml").read_text("utf-8"))
     config = {k: v for k, v in config["sphinx"]["config"].items() if OURS.search(k)}
     sphinx = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_codeautolink"]
-    config["extensions"] = ["myst_nb", *sphinx, "srcnn_reference"]
-    config |= {"nb_execution_mode": "off", "root_doc": "page", "nitpicky": True,
+    config |= {"extensions": ["myst_nb", *sphinx, "srcnn_reference"], "nitpicky": True,
+               "nb_execution_mode": "off", "root_doc": "page",
                "exclude_patterns": ["_build"]}  # fmt: skip
     cells = [new_markdown_cell("# A page"), *map(new_code_cell, CELLS)]
     ran = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
-    nbformat.write(new_notebook(cells=cells, metadata=ran), source / "page.ipynb")
+    nbformat.write(new_notebook(cells=cells, metadata=ran), tmp_path / "page.ipynb")
     text = (notebooks.BOOK / "F_reference.md").read_text(encoding="utf-8")
-    (source / "reference.md").write_text(f"---\norphan: true\n---\n{text}", "utf-8")
-    trees = source / "_build" / "trees"
-    strict = {"status": None, "warningiserror": True}
+    (tmp_path / "reference.md").write_text(f"---\norphan: true\n---\n{text}", "utf-8")
 
     def build(builder):
-        out = source / "_build" / builder
+        out, trees = tmp_path / "_build" / builder, tmp_path / "_build" / "trees"
+        strict = {"status": None, "warningiserror": True}
         with docutils_namespace():
-            Sphinx(source, None, out, trees, builder, config, **strict).build()
+            app = Sphinx(tmp_path, None, out, trees, builder, config, **strict)
+            app.connect("env-get-outdated", srcnn_book.all_pages)
+            app.build()
         return {path.stem: path.read_text("utf-8") for path in out.glob("*.html")}
 
-    build.reference = source / "reference.md"
     return build
 
 
-def test_code_leads_to_docstrings_and_back_in_every_build(book):
-    book("singlehtml")  # reads the pages for print; `make book` must read them anew
-    for _ in range(2):  # the second reads the reference alone
+def test_code_leads_to_docstrings_and_back_in_every_build(book, tmp_path):
+    book("singlehtml")
+    for _ in range(2):
         pages = book("html")
         for name in ("protocol.psnr", "datasets.Dataset"):
             link = f'href="reference.html#srcnn_lib.{name}"'
@@ -62,8 +59,7 @@ def test_code_leads_to_docstrings_and_back_in_every_build(book):
             entry = pages["reference"].partition(f'id="srcnn_lib.{name}"')[2]
             entry = entry.partition('<dl class="py function">')[0]
             assert re.search('First used in <a [^>]*href="page.html">', entry)
-        book.reference.touch()
-    assert (book.reference.parent / "_build/html/objects.inv").exists()
+    assert (tmp_path / "_build/html/objects.inv").exists()
     load = pages["reference"].partition('id="srcnn_lib.datasets.load"')[2][:3000]
     assert 'href="#srcnn_lib.datasets.Dataset"' in load.partition("</dt>")[0], "a type"
 

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -15,6 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 from tools.notebooks import ROOT, repository
+from tools.notebooks import SAME_EVERYWHERE as CHECK
 
 
 def write(path, *cells):
@@ -26,14 +26,10 @@ def write(path, *cells):
 def build(tmp_path):
     """Run pages, given as the code of their one cell, as a build does."""
 
-    def build(**pages):
-        for name, code in pages.items():
-            write(tmp_path / f"{name}.ipynb", new_code_cell(code))
-        cache = str(tmp_path / "cache")
-        config = dict(nb_execution_mode="cache", nb_execution_cache_path=cache)
-        env = SimpleNamespace(doc2path=lambda name: tmp_path / f"{name}.ipynb")
-        app = SimpleNamespace(config=SimpleNamespace(**config))
-        srcnn_run.ahead(app, env, list(pages))
+    def build(*limits, **pages):
+        code = {tmp_path / f"{name}.ipynb": code for name, code in pages.items()}
+        paths = [write(path, new_code_cell(code[path])) for path in code]
+        srcnn_run.run_once(paths, tmp_path / "cache", *limits)
 
     return build
 
@@ -56,47 +52,41 @@ def test_a_page_that_reads_the_others_runs_after_their_changes(build, tmp_path):
     assert (tmp_path / "ran").read_text() == "aa"
 
 
-@pytest.mark.parametrize(
-    "code, why", [("1 / 0", "ZeroDivisionError"), ("import os; os._exit(1)", "died")]
-)
-def test_a_page_that_fails_is_named_at_once(build, code, why):
+ENDLESS, DIES = "while True: pass", "import os; os._exit(1)"
+FAULTS = [("1 / 0", (), "ZeroDivisionError"), (DIES, (), "died"),
+          (ENDLESS, (2, 60), "timed out"), (ENDLESS, (60, 3), "not done")]  # fmt: skip
+
+
+@pytest.mark.parametrize("code, limits, why", FAULTS)
+def test_a_page_that_fails_is_named_at_once_and_none_runs_for_ever(
+    build, code, limits, why
+):
+    beside = {} if limits else {"slow": "import time; time.sleep(300)"}
     with pytest.raises(srcnn_run.PageError, match=f"(?s)bad.ipynb: .*{why}"):
-        build(bad=code, slow="import time; time.sleep(300)")
-
-
-@pytest.mark.parametrize("limits, why", [((2, 60), "timed out"), ((60, 3), "not done")])
-def test_no_page_runs_for_ever(tmp_path, limits, why):
-    page = write(tmp_path / "endless.ipynb", new_code_cell("while True: pass"))
-    with pytest.raises(srcnn_run.PageError, match=f"endless.ipynb: .*{why}"):
-        srcnn_run.run_once([page], tmp_path / "cache", *limits)
+        build(*limits, bad=code, **beside)
 
 
 def test_nbval_compares_the_run_and_masks_times_of_timed_cells_alone(tmp_path):
     def cell(code, shown, *tags):
-        output = new_output("stream", text=f"{shown}\n")
-        metadata = {"tags": [*tags, "nbval-check-output"]}
-        return new_code_cell(code, outputs=[output], metadata=metadata,
-                             execution_count=1)  # fmt: skip
+        outputs, tags = [new_output("stream", text=f"{shown}\n")], [*tags, CHECK]
+        about = {"execution_count": 1, "metadata": {"tags": tags}}
+        return new_code_cell(code, outputs=outputs, **about)
 
     took = "open('ran', 'a').write('a'); print('2.5 s, 31 dB')"
-    kept = write(
-        tmp_path / "kept.ipynb",
-        cell(took, "8 s, 31 dB", "timing"),
-        cell(took, "8 s, 31 dB"),
-        cell(took, "8 s, 32 dB", "timing"),
-    )
+    shown = ("8 s, 31 dB", "timing"), ("8 s, 31 dB",), ("8 s, 32 dB", "timing")
+    kept = write(tmp_path / "kept.ipynb", *(cell(took, *texts) for texts in shown))
     alive = write(tmp_path / "alive.ipynb", cell("print(6)", "6"), cell("1 / 0", ""))
     srcnn_run.run_once([kept], tmp_path / "caches" / "key")
     (tmp_path / "there.py").write_text(
         "import pathlib, srcnn_run\nsrcnn_run.cache_key = lambda: 'key'\n"
         f"srcnn_run.CACHES = pathlib.Path({str(tmp_path / 'caches')!r})\n"
     )
-    paths = [str(ROOT), str(ROOT / "book" / "_ext"), str(tmp_path)]
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "book" / "_ext", tmp_path)))
+    there = os.environ | {"PYTHONPATH": paths}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--color=no",
          "--rootdir", tmp_path, "-p", "there", "-p", "conftest", kept, alive],
-        cwd=ROOT, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        cwd=ROOT, capture_output=True, text=True, env=there,
     )  # fmt: skip
     failed = re.findall(r"^FAILED .*?(\w+\.ipynb::Cell \d)", done.stdout, re.MULTILINE)
     expected = ["kept.ipynb::Cell 1", "kept.ipynb::Cell 2", "alive.ipynb::Cell 1"]
@@ -113,23 +103,16 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
     monkeypatch.setattr(srcnn_book, "CACHES", tmp_path / "caches")
     monkeypatch.setattr(srcnn_book, "finish", lambda *_: None)
     (tmp_path / "index.md").write_text("# Page\n\nwith {{ rests_on }}")
-    config = {
-        "extensions": ["myst_nb", "srcnn_book"],
-        "myst_enable_extensions": ["substitution"],
-        "html_theme": "sphinx_book_theme",
-        "html_theme_options": {"repository_url": repository()["url"]},
-    }
-
-    def build(builder, rests_on):
+    builds = ("html", "demo"), ("singlehtml", "data"), ("html", "data")
+    for builder, rests_on in builds:
         glance = {"rests_on": rests_on}
-        monkeypatch.setattr(srcnn_book, "cache_key", lambda: rests_on)
-        monkeypatch.setattr(srcnn_book.results, "glance", lambda: glance)
+        monkeypatch.setattr(srcnn_book, "cache_key", lambda key=rests_on: key)
+        monkeypatch.setattr(srcnn_book.results, "glance", lambda found=glance: found)
+        config = {"extensions": ["myst_nb", "srcnn_book"], "templates_path": [],
+                  "myst_enable_extensions": ["substitution"],
+                  "html_theme": "sphinx_book_theme",
+                  "html_theme_options": {"repository_url": repository()["url"]}}
         out, read = tmp_path / builder, tmp_path / "read"
-        ours = config | {"templates_path": []}  # as the theme adds to the list
         with docutils_namespace():
-            Sphinx(tmp_path, None, out, read, builder, ours, None, None).build()
+            Sphinx(tmp_path, None, out, read, builder, config, None, None).build()
         assert f"with {rests_on}" in (out / "index.html").read_text()
-
-    build("html", "demo")
-    build("singlehtml", "data")
-    build("html", "data")

@@ -28,25 +28,18 @@ NAME = repository()["name"]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A bare repository: the library as its only commit, on the branch and a tag."""
+    """A repository: the library as its only commit, on the branch and a tag."""
     if not shutil.which("git"):
         pytest.skip("needs git")
-    bare, tree = (tmp_path_factory.mktemp("server") / n for n in ("book.git", "tree"))
+    tree = tmp_path_factory.mktemp("server") / "book"
     shutil.copytree(ROOT / "srcnn_lib", tree / "srcnn_lib")
-    shutil.copy(ROOT / "pyproject.toml", tree)
     (tree / "book").mkdir()
     (tree / "book" / "a_page").touch()
-
-    def git(*command):
+    for command in (f"init -q -b {repository()['branch']}", "add -A",
+                    "commit -q -m tree", "tag -a -m first v1.0"):  # fmt: skip
         who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-        there = ("--git-dir", bare, "--work-tree", tree)
-        subprocess.run(["git", *who, *there, *command], check=True, cwd=tree)
-
-    git("init", "-q", "-b", repository()["branch"])
-    git("add", "-A")
-    git("commit", "-q", "-m", "tree")
-    git("tag", "-a", "-m", "the first", "v1.0")
-    return bare
+        subprocess.run(["git", *who, *command.split()], check=True, cwd=tree)
+    return tree.as_uri()
 
 
 @pytest.fixture
@@ -61,15 +54,10 @@ def run_cell(tmp_path, server):
         source = SETUP_SOURCE.format(**repository() | {"branch": branch})
         for old, new in replace:
             source = source.replace(old, new)
-        more = {
-            "CELL": source,
-            "PYTHONPATH": str(tmp_path / "stand-ins"),
-            "PIP_LOG": str(tmp_path / "pip.log"),
-            "IPYTHONDIR": str(tmp_path / "ipython"),
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"url.{server.as_uri()}.insteadOf",
-            "GIT_CONFIG_VALUE_0": repository()["url"],
-        }
+        paths = {"PYTHONPATH": "stand-ins", "PIP_LOG": "pip.log", "IPYTHONDIR": "mine"}
+        more = {name: str(tmp_path / path) for name, path in paths.items()}
+        more |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{server}.insteadOf",
+                 "GIT_CONFIG_VALUE_0": repository()["url"], "CELL": source}  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", DRIVER, where], cwd=folder, env=os.environ | more,
             capture_output=True, text=True, timeout=100,

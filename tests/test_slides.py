@@ -17,44 +17,40 @@ SMALLEST = 0.55  # of the type's size, where a slide holds much
 MEASURE = """() => {
   const body = document.querySelector(".slides > section.present .body");
   const box = body.getBoundingClientRect();
-  const outside = [...body.querySelectorAll("*")].filter((e) => {
+  const all = query => [...body.querySelectorAll(query)];
+  const outside = all("*:not(mjx-assistive-mml, mjx-assistive-mml *)").filter((e) => {
     const b = e.getBoundingClientRect();
     return b.width && (b.bottom > box.bottom + 2 || b.right > box.right + 2);
   });
-  return {
-    size: parseFloat(body.style.fontSize),
-    over: Math.max(body.scrollHeight - body.clientHeight,
-                   body.scrollWidth - body.clientWidth),
-    outside: outside.filter((e) => !e.closest("mjx-assistive-mml")).length,
-    wrong: body.querySelectorAll("mjx-merror, [data-mjx-error]").length,
+  const over = Math.max(body.scrollHeight - body.clientHeight,
+                        body.scrollWidth - body.clientWidth);
+  return {over, outside: outside.length, size: parseFloat(body.style.fontSize),
+    wrong: all("mjx-merror, [data-mjx-error]").length,
     raw: /\\\\\\(|\\\\\\[|\\$\\$/.test(body.innerText),
-    broken: [...body.querySelectorAll("img")].filter((i) => !i.naturalWidth).length,
-  };
+    broken: all("img").filter((i) => !i.naturalWidth).length};
 }"""
-
-
-def slide(cell, kind):
-    cell.metadata["slideshow"] = {"slide_type": kind}
-    return cell
 
 
 def small_page():
     png = {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}
-    drawn = slide(new_code_cell("plot()"), "subslide")
-    drawn.outputs = [new_output("display_data", png)]
     about = {"figure": {"caption": "A line, $x$."}, "image": {"alt": "It goes up."}}
-    drawn.metadata["mystnb"] = about
-    printed = slide(new_code_cell("print(6)"), "fragment")
-    printed.outputs = [new_output("stream", text="six")]
-    badge = notebooks.badge(CHAPTERS[0])
+    outputs = {"print(6)": new_output("stream", text="six"),
+               "plot()": new_output("display_data", png)}  # fmt: skip
+
+    def slide(kind, text):
+        metadata = {"slideshow": {"slide_type": kind}, "mystnb": about}
+        if text in outputs:
+            return new_code_cell(text, metadata=metadata, outputs=[outputs[text]])
+        return new_markdown_cell(text, metadata={"slideshow": metadata["slideshow"]})
+
     return nbformat.v4.new_notebook(cells=[
-        slide(new_markdown_cell(f"# Small\n\n{badge}\n\nGoals."), "slide"),
+        slide("slide", f"# Small\n\n{notebooks.badge(CHAPTERS[0])}\n\nGoals."),
         new_markdown_cell("On no slide."),
-        slide(new_markdown_cell("## A\n\nText {cite:p}`dong2014learning`.\n\n"
-                                "## B\n\n### C\n\nMore."), "slide"),
-        printed,
-        drawn,
-        slide(new_markdown_cell("Said aloud."), "notes"),
+        slide("slide", "## A\n\nText {cite:p}`dong2014learning`.\n\n"
+                       "## B\n\n### C\n\nMore."),
+        slide("fragment", "print(6)"),
+        slide("subslide", "plot()"),
+        slide("notes", "Said aloud."),
     ])  # fmt: skip
 
 
@@ -94,9 +90,7 @@ def browser():
     if PROGRAM is None:
         pytest.skip(NEEDED)
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
-        yield found
-        found.close()
+        yield playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
 
 
 @pytest.mark.skipif(not DECKS, reason="the decks are not built; run: make slides")
@@ -112,10 +106,8 @@ def test_each_slide_fits_and_shows_its_mathematics(deck, browser):
     for k in range(page.locator(".slides > section").count()):
         page.evaluate(f"Reveal.slide({k}, 0, 99)")
         seen = page.evaluate(MEASURE)
-        told = f"slide {k + 1}: {seen}"
-        assert seen["over"] <= 1 and not seen["outside"], told
-        assert seen["size"] >= SMALLEST and not seen["broken"], told
-        assert not seen["wrong"] and not seen["raw"], told
+        assert seen.pop("over") <= 1 and seen.pop("size") >= SMALLEST, f"slide {k + 1}"
+        assert not any(seen.values()), f"slide {k + 1}: {seen}"
     assert not errors
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
     page.close()

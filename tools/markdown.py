@@ -18,38 +18,27 @@ BOX = re.compile(
 CITE = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
 
 
-def readable(nb, *, folded: bool) -> None:
-    """Turn a page's MyST into what Jupyter and Colab show, in place.
-
-    folded : whether dropdown boxes become a <details> or stand open.
-    """
+def readable(nb, *, folded: bool, badge: bool = True) -> None:
+    """Turn a page's MyST into what Jupyter and Colab show, in place: dropdown boxes
+    become a <details> (folded) or stand open, the link to Colab stays (badge) or goes,
+    and captions, which are metadata, get cells below their figures."""
+    if not badge:
+        nb.cells[0].source = notebooks.BADGE.sub("", nb.cells[0].source)
+    cells, nb.cells = nb.cells, []
+    for cell in cells:
+        nb.cells.append(cell)
+        if caption := cell.metadata.get("mystnb", {}).get("figure", {}).get("caption"):
+            text, name = f"*Figure: {caption}*", f"{cell.id[:50]}-caption"
+            nb.cells.append(nbformat.v4.new_markdown_cell(text, id=name))
     texts = [cell for cell in nb.cells if cell.cell_type == "markdown"]
-    cited = {key for cell in texts for key in _keys(cell.source)}
+    cited = {key for cell in texts for key in cited_in(cell.source)}
     listed = "\n".join(sorted(f"- {references()[key][2]}" for key in cited))
     for cell in texts:
-        cell.source = plain(cell.source, folded=folded)
-        cell.source = cell.source.replace(BIBLIOGRAPHY, listed)
+        cell.source = plain(cell.source, folded=folded).replace(BIBLIOGRAPHY, listed)
 
 
-def captions(nb) -> None:
-    """Give each figure's caption a place below its cell, in place.
-
-    The book takes captions from metadata that Jupyter doesn't show.
-    """
-    cells = []
-    for cell in nb.cells:
-        cells.append(cell)
-        figure = cell.metadata.get("mystnb", {}).get("figure", {})
-        if figure.get("caption"):
-            caption = nbformat.v4.new_markdown_cell(f"*Figure: {figure['caption']}*")
-            caption.id = f"{cell.id[:50]}-caption"
-            cells.append(caption)
-    nb.cells = cells
-
-
-def drop_badge(nb) -> None:
-    """Take the link to Colab out of a page's title cell, in place."""
-    nb.cells[0].source = notebooks.BADGE.sub("", nb.cells[0].source)
+def cited_in(text: str) -> list[str]:
+    return [k.strip() for m in CITE.finditer(text) for k in m["keys"].split(",")]
 
 
 @cache
@@ -63,24 +52,19 @@ def references() -> dict[str, tuple[str, str, str]]:
     for entry in style.format_bibliography(data):
         who, year = short[entry.key]
         whole = entry.text.render(backend).replace("\n", " ").replace("\\", "")
-        alike = [key for key, label in short.items() if label == (who, year)]
-        if len(alike) > 1:  # Dong et al., 2016a and 2016b
-            letter = "abcdefgh"[alike.index(entry.key)]
-            year, whole = year + letter, whole.replace(year, year + letter, 1)
-        found[entry.key] = (who, year, whole)
+        same = [key for key, label in short.items() if label == (who, year)]
+        letter = "abcdefgh"[same.index(entry.key)] if len(same) > 1 else ""  # as 2016a
+        whole = whole.replace(year, year + letter, 1)
+        found[entry.key] = (who, year + letter, whole)
     return found
 
 
 def _short(entry) -> tuple[str, str]:
-    """Authors and year as the text cites them; without authors the title."""
+    """Authors, or else the title, and year as the text cites them."""
     people = entry.persons.get("author", [])
     names = [" ".join(map(str, person.rich_last_names)) for person in people]
     who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
     return who or str(entry.rich_fields["title"]), entry.fields.get("year", "no year")
-
-
-def _keys(text: str) -> list[str]:
-    return [k.strip() for m in CITE.finditer(text) for k in m["keys"].split(",")]
 
 
 def plain(text: str, *, folded: bool) -> str:
@@ -92,22 +76,21 @@ def plain(text: str, *, folded: bool) -> str:
         if kind == "bibliography":
             return BIBLIOGRAPHY
         title = title or kind.capitalize()
-        if ":class: dropdown" in match["options"] and folded:
+        if folded and ":class: dropdown" in match["options"]:
             summary = f"<summary><strong>{title}</strong></summary>"
             return f"<details>{summary}\n\n{body}\n\n</details>"
         quoted = "\n".join(f"> {line}".rstrip() for line in body.splitlines())
         return f"> **{title}**\n>\n{quoted}"
 
     def cite(match) -> str:
-        told = [references()[key][:2] for key in _keys(match[0])]
+        told = [references()[key][:2] for key in cited_in(match[0])]
         if match["form"] == "t":
             return ", ".join(f"{who} ({year})" for who, year in told)
         return "(" + "; ".join(f"{who}, {year}" for who, year in told) + ")"
 
-    # A reference with a title of its own, then one without, then roles.
-    text = BOX.sub(box, text)
-    text = CITE.sub(cite, text)
+    text = CITE.sub(cite, BOX.sub(box, text))
     text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)
+    # A reference with a title of its own, then one without, then roles.
     text = re.sub(r"\{(?:ref|numref|doc|term)\}`([^`<]+?)\s*<[^`>]+>`", r"\1", text)
     text = re.sub(r"\{numref\}`[^`]+`", "the figure", text)
     text = re.sub(r"\{(?:ref|doc|term|kbd|abbr)\}`([^`]+)`", r"\1", text)

@@ -3,17 +3,12 @@
 A stored page holds text outputs only, so that a diff shows what changed and nbval can
 compare it.  A cell whose text comes out the same with the embedded photographs as with
 the real data is tagged ``nbval-check-output``: without the data these are compared.
-
-    python tools/notebooks.py [PAGE …]    run and store these pages, or all
-    python tools/notebooks.py --check     run nothing; exit 1 if a page is not normal
-    python tools/notebooks.py --set-repository https://github.com/OWNER/NAME
 """
 
 import argparse
 import copy
 import os
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,17 +18,17 @@ import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from srcnn_lib.files import write_atomically
+from tools.course import tags
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 SANITIZE = ROOT / "tests" / "nbval-sanitize.cfg"
 #: What the stored numbers were made with.
-REAL_DATA = (
-    "T91", "Set5", "Set14", "BSD200", "BSDS500-val", "matlab-lr", "srcnn-official",
-)  # fmt: skip
+REAL_DATA = "T91 Set5 Set14 BSD200 BSDS500-val matlab-lr srcnn-official".split()
 SAME_EVERYWHERE = "nbval-check-output"
 TIMING = "timing"  # seconds of this machine are masked
 SETUP = "colab-setup"
-SOLUTION = "solution"
 KEPT = ("mystnb", "slideshow", "tags")  # of a cell's metadata
 TEXT = ("text/plain", "text/html", "text/latex", "text/markdown")
 PICTURE = "data:image/"  # in HTML: drawn anew by whoever runs the page
@@ -43,7 +38,6 @@ KERNEL = {
     "language_info": {"name": "python"},
 }
 BADGE = re.compile(r"^\[!\[Open in Colab\].*\n*", re.MULTILINE)
-ADDRESS = r"https://github\.com/[\w.-]+/[\w.-]+"
 
 SETUP_SOURCE = """\
 import os, sys  # In Colab: fetch the book and what it needs. Elsewhere: nothing.
@@ -58,9 +52,8 @@ sys.path.insert(0, os.path.abspath(".."))"""
 def pages() -> list[Path]:
     """The book's notebooks in the order of the table of contents."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    found = [ROOT / f"{file}.ipynb" for file in [toc["root"], *files]]
-    return [path for path in found if path.exists()]
+    names = [toc["root"], *(c["file"] for p in toc["parts"] for c in p["chapters"])]
+    return [path for name in names if (path := ROOT / f"{name}.ipynb").exists()]
 
 
 def repository() -> dict[str, str]:
@@ -71,26 +64,18 @@ def repository() -> dict[str, str]:
 
 def badge(page: Path) -> str:
     """The line under a page's title that opens it in Colab."""
-    url, branch = repository()["url"], repository()["branch"]
-    address = url.replace("github.com", "colab.research.google.com/github", 1)
-    picture = "[![Open in Colab](_static/open-in-colab.svg)]"
-    return f"{picture}({address}/blob/{branch}/book/{page.name})"
-
-
-def setup_cell() -> nbformat.NotebookNode:
-    cell = nbformat.v4.new_code_cell(SETUP_SOURCE.format(**repository()))
-    cell.id = SETUP
-    cell.metadata["tags"] = ["remove-cell"]
-    return cell
+    address = "{url}/blob/{branch}/book/".format(**repository()) + page.name
+    address = address.replace("github.com", "colab.research.google.com/github", 1)
+    return f"[![Open in Colab](_static/open-in-colab.svg)]({address})"
 
 
 def stored(outputs: list) -> list:
     """A cell's outputs as a page stores them: text, and nothing that varies."""
     kept = []
     for output in copy.deepcopy(outputs):
+        if output.get("name") == "stderr":
+            continue
         if output.output_type == "stream":
-            if output.name == "stderr":
-                continue
             # What a terminal would show after carriage returns.
             output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
             if kept and kept[-1].output_type == "stream":
@@ -99,16 +84,11 @@ def stored(outputs: list) -> list:
         elif output.output_type == "error":
             output.traceback = [f"{output.ename}: {output.evalue}"]
         else:
-            if WIDGET in output.data and "text/html" not in output.data:
-                continue  # nothing but the widget
-            output.metadata = {}
-            output.data = {
-                kind: re.sub(r" at 0x[0-9a-f]+", "", text)
-                for kind, text in output.data.items()
-                if kind in TEXT and PICTURE not in text
-            }
-            if not output.data:
-                continue
+            kinds = [k for k in TEXT if PICTURE not in output.data.get(k, PICTURE)]
+            if not kinds or WIDGET in output.data and "text/html" not in output.data:
+                continue  # nothing but a picture or a widget
+            same = {k: re.sub(r" at 0x[0-9a-f]+", "", output.data[k]) for k in kinds}
+            output.metadata, output.data = {}, same
         kept.append(output)
     return kept
 
@@ -123,24 +103,24 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
     title, _, rest = BADGE.sub("", nb.cells[0].source).partition("\n")
     nb.cells[0].source = f"{title}\n\n{badge(page)}\n\n{rest.strip()}".rstrip()
+    setup = nbformat.v4.new_code_cell(SETUP_SOURCE.format(**repository()), id=SETUP)
+    setup.metadata["tags"] = ["remove-cell"]
     body = [cell for cell in nb.cells[1:] if cell.get("id") != SETUP]
-    nb.cells = [nb.cells[0], setup_cell(), *body]
-    count = 0
+    nb.cells = [nb.cells[0], setup, *body]
     for index, cell in enumerate(nb.cells):
         cell.setdefault("id", f"cell-{index}")
         own = sorted(cell.metadata.items())
         cell.metadata = {key: value for key, value in own if key in KEPT and value}
-        if cell.cell_type == "code":
-            if SOLUTION in cell.metadata.get("tags", []):
-                # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
-                cell.metadata["cellView"] = "form"
-                cell.metadata["jupyter"] = {"source_hidden": True}
-            count += 1
-            cell.execution_count = count
-            cell.outputs = stored(cell.outputs)
-            for output in cell.outputs:
-                if output.output_type == "execute_result":
-                    output.execution_count = count
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        if "solution" in tags(cell):
+            # Folded in Colab and in Jupyter; "hide-cell" folds it in the book.
+            cell.metadata["cellView"] = "form"
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        cell.execution_count, cell.outputs = count, stored(cell.outputs)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
     return nb
 
 
@@ -148,10 +128,9 @@ def execute(notebook, environment: dict[str, str]) -> nbformat.NotebookNode:
     """Run a page in book/, in a fresh kernel of this Python."""
     from srcnn_lib import widgets
 
-    nb, where = copy.deepcopy(notebook), {"metadata": {"path": str(BOOK)}}
-    client = NotebookClient(nb, timeout=1800, kernel_name="python3", resources=where)
-    client.execute(env=environment | {widgets.STATIC: "1"})
-    return nb
+    where = {"metadata": {"path": str(BOOK)}}
+    client = NotebookClient(copy.deepcopy(notebook), timeout=1800, resources=where)
+    return client.execute(env=os.environ | environment | {widgets.STATIC: "1"})
 
 
 def mark_same(nb, other) -> None:
@@ -159,24 +138,20 @@ def mark_same(nb, other) -> None:
     for cell, twin in zip(nb.cells, other.cells, strict=True):
         if cell.cell_type != "code":
             continue
-        tags = [tag for tag in cell.metadata.pop("tags", []) if tag != SAME_EVERYWHERE]
-        if cell.outputs and comparable(cell) == comparable(twin):
-            tags.append(SAME_EVERYWHERE)
-        if tags:
-            cell.metadata["tags"] = tags
+        same = cell.outputs and comparable(cell) == comparable(twin)
+        own = [tag for tag in cell.metadata.pop("tags", []) if tag != SAME_EVERYWHERE]
+        if own or same:
+            cell.metadata["tags"] = [*own, SAME_EVERYWHERE] if same else own
 
 
 def comparable(cell) -> list:
     """Outputs as nbval compares them: times masked where the cell is tagged so."""
-    timed = TIMING in cell.metadata.get("tags", [])
-    patterns = timed * re.findall(
-        r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), flags=re.MULTILINE
-    )
+    masks = re.findall(r"^regex: (.*)$\n^replace: (.*)$", SANITIZE.read_text(), re.M)
     found = []
     for output in cell.outputs:
         text = [output.get("text", ""), *output.get("data", {}).values()]
-        for pattern in patterns:
-            text = [re.sub(*pattern, part) for part in text]
+        for mask in masks if TIMING in tags(cell) else []:
+            text = [re.sub(*mask, part) for part in text]
         found.append((output.output_type, text, output.get("evalue")))
     return found
 
@@ -193,30 +168,23 @@ def text_of(nb) -> str:
     return nbformat.writes(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a file at once, so that a stopped run leaves the former."""
-    half = path.with_name(f".{path.name}.part")
-    half.write_text(text, encoding="utf-8")
-    shutil.copymode(path, half)
-    os.replace(half, path)
-
-
 def rerun(page: Path) -> None:
     """Execute one page with the real data and with the embedded, and store it."""
-    nb, real = normal(page, read(page)), dict(os.environ)
-    folder = real.pop("SRCNN_DATA", None)
+    nb = normal(page, read(page))
     with tempfile.TemporaryDirectory() as empty:
-        demo = real | {"SRCNN_OFFLINE": "1", "SRCNN_CACHE": empty}
+        demo = {"SRCNN_DATA": "", "SRCNN_CACHE": empty, "SRCNN_OFFLINE": "1"}
         other = normal(page, execute(nb, demo))
-    if folder:  # pages run in book/, not here
-        real["SRCNN_DATA"] = os.path.abspath(folder)
-    done = normal(page, execute(nb, real))
+    done = normal(page, execute(nb, {}))
     mark_same(done, other)
-    write_text(page, text_of(done))
+    write_atomically(page, text_of(done).encode())
 
 
 def rerun_all(selected: list[Path]) -> bool:
     """Run pages, one after the other; whether one raised, and was left as it was."""
+    from srcnn_lib import datasets
+
+    if missing := [name for name in REAL_DATA if not datasets.available(name)]:
+        sys.exit(f"Not here: {' '.join(missing)}. Set SRCNN_DATA, or run: make data")
     failed = []
     for page in selected:
         print(f"{page.name} …", flush=True)
@@ -240,38 +208,30 @@ def check(selected: list[Path]) -> bool:
 def set_repository(url: str) -> None:
     """Write the address where it stands: settings, citation, every page."""
     url = url.strip().removesuffix("/").removesuffix(".git")
-    if not re.fullmatch(ADDRESS, url):
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
         sys.exit(f"{url}: not of the form https://github.com/OWNER/NAME")
     old = repository()["url"]
     for path in (ROOT / "_config.yml", ROOT / "CITATION.cff"):
-        write_text(path, path.read_text(encoding="utf-8").replace(old, url))
+        write_atomically(path, path.read_text("utf-8").replace(old, url).encode())
     for page in pages():
-        write_text(page, text_of(normal(page, read(page))))
+        write_atomically(page, text_of(normal(page, read(page))).encode())
     print(f"{len(pages())} pages, _config.yml and CITATION.cff name {url}.")
 
 
-def main() -> bool:
-    parser = argparse.ArgumentParser(
-        prog="make notebooks", description="Run the pages and store their text outputs."
-    )
+def main() -> bool | None:
+    parser = argparse.ArgumentParser(prog="make notebooks", description=__doc__)
     parser.add_argument("pages", nargs="*", metavar="PAGE", help="such as 02_bicubic")
     parser.add_argument("--check", action="store_true", help="run nothing; only look")
     parser.add_argument("--set-repository", metavar="URL")
     args = parser.parse_args()
     if args.set_repository is not None:
-        return bool(set_repository(args.set_repository))
+        return set_repository(args.set_repository)
     known = {page.stem: page for page in pages()}
     names = [Path(name).stem for name in args.pages] or list(known)
     if unknown := set(names) - set(known):
         parser.error(f"no page {unknown.pop()}; there are: {' '.join(known)}")
-    if args.check:
-        return check([known[name] for name in names])
-
-    from srcnn_lib import datasets
-
-    if missing := [name for name in REAL_DATA if not datasets.available(name)]:
-        sys.exit(f"Not here: {' '.join(missing)}. Set SRCNN_DATA, or run: make data")
-    return rerun_all([known[name] for name in names])
+    selected = [known[name] for name in names]
+    return check(selected) if args.check else rerun_all(selected)
 
 
 if __name__ == "__main__":

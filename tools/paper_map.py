@@ -1,8 +1,7 @@
 """Appendix E, for Sphinx: its links lead to cells, and it is read back.
 
-In the file a place is written `[5 · Counting](05_network.ipynb#05-18)`: chapter,
-section, page and the id of a code cell.  In the book it becomes "5 · Counting, [11]",
-with the cell's number as Jupyter counts.
+A place `[5 · Counting](05_network.ipynb#05-18)`, that is chapter, section, page and the
+id of a code cell, becomes "5 · Counting, [11]" with the cell's number in Jupyter.
 """
 
 import re
@@ -14,10 +13,7 @@ from docutils import nodes
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "E_paper_map.md"
 MARK = "<!-- paper map: back -->"
-#: Zero width space: a long name may go on in the next line.
-BREAK = "\u200b"
-
-
+BREAK = "\u200b"  # zero width space: a long name may go on in the next line
 Place = namedtuple("Place", "chapter heading page cell")  # where it is in the book
 PLACE = re.compile(r"\[(\w+) · ([^\]]+)\]\(([\w.]+)#([\w-]+)\)")
 
@@ -25,10 +21,10 @@ PLACE = re.compile(r"\[(\w+) · ([^\]]+)\]\(([\w.]+)#([\w-]+)\)")
 def rows(text: str) -> list[dict[str, str]]:
     """The rows of the map from the papers to the book."""
     table = text.partition("## From the papers to the book")[2].partition("\n## ")[0]
-    lines = [line for line in table.splitlines() if line.startswith("|")]
+    lines = [line.strip("|") for line in table.splitlines() if line.startswith("|")]
     names = ("tpami", "eccv", "what", "here", "function")
-    cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
-    return [dict(zip(names, found, strict=True)) for found in list(cells)[2:]]
+    cells = (map(str.strip, line.split("|")) for line in lines[2:])
+    return [dict(zip(names, found, strict=True)) for found in cells]
 
 
 def places(text: str) -> list[Place]:
@@ -51,18 +47,16 @@ def function(name: str) -> str:
 
 def link(place: Place) -> str:
     number = code_cells(place.page)[place.cell][1]
-    name = f"{place.chapter} · {place.heading}, [{number}]"
-    return f"{{ref}}`{name} <cell-{place.cell}>`"
+    return f"{{ref}}`{place.chapter} · {place.heading}, [{number}] <cell-{place.cell}>`"
 
 
 def back(text: str) -> str:
     """The map the other way round: place → parts of the paper."""
     found = defaultdict(list)
     for row in rows(text):
-        place = Place(*PLACE.fullmatch(row["here"]).groups())
+        (place,) = places(row["here"])
         key = int(place.chapter), code_cells(place.page)[place.cell][1], place
-        told = f"{row['tpami']}: {row['what']} ({function(row['function'])})"
-        found[key].append(told)
+        found[key] += [f"{row['tpami']}: {row['what']} ({function(row['function'])})"]
     table = ["| place | in TPAMI 2016 (function) |", "|:--|:--|"]
     table += (f"| {link(key[-1])} | {'; '.join(found[key])} |" for key in sorted(found))
     return "\n".join(table)
@@ -80,13 +74,10 @@ def fill(app, docname: str, source: list[str]) -> None:
 
 def anchor(app, doctree) -> None:
     """On ``doctree-read``: the cells that the map names can be linked."""
-    docname = app.env.docname
+    docname, labels = app.env.docname, app.env.get_domain("std").anonlabels
     page = Path(app.env.doc2path(docname)).name
     named = {p.cell for p in places(PAGE.read_text("utf-8")) if p.page == page}
-    if not named:
-        return
-    labels = app.env.get_domain("std").anonlabels
-    ids = {index: cell for cell, (index, _) in code_cells(page).items()}
+    ids = {k: cell for cell, (k, _) in code_cells(page).items()} if named else {}
     for node in doctree.findall(nodes.container):
         cell = ids.get(node.get("cell_index"))
         if cell in named and node.get("nb_element") == "cell_code":

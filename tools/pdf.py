@@ -1,6 +1,6 @@
 """The book on one page, printed by Chromium to one PDF: ``make pdf``.
 
-    python tools/pdf.py _build/singlehtml book.pdf
+    python -m tools.pdf _build/singlehtml book.pdf
 
 Contents with page numbers come first, bookmarks at the side.  What folds is unfolded
 and what moves stands still (tools/print).  It is printed twice, because the first time
@@ -10,11 +10,7 @@ tells on which page each heading falls.
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
-
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
@@ -22,71 +18,22 @@ from pypdf import PdfReader
 from tools import browser
 
 PRINT = Path(__file__).with_name("print")
-LOADED = """() => Promise.all([window.MathJax?.startup?.promise,
-  ...[...document.images].map(image => image.decode().catch(() => null))])"""
 NUMBER = """pages => document.querySelectorAll('nav.pdf-contents a').forEach(
   (link, k) => link.lastChild.textContent = pages[k] ?? '')"""
+FOOTER = """<div style="font: 8px sans-serif; width: 100%; text-align: center">
+  <span class="pageNumber"></span></div>"""
 OPTIONS = {
-    "format": "A4",
-    "outline": True,
-    "tagged": True,
-    "print_background": True,
-    "prefer_css_page_size": True,
-    "display_header_footer": True,
-    "header_template": "<span></span>",
-    "footer_template": (
-        '<div style="font: 8px sans-serif; width: 100%; text-align: center">'
-        '<span class="pageNumber"></span></div>'
-    ),
-}
+    "format": "A4", "outline": True, "tagged": True, "print_background": True,
+    "prefer_css_page_size": True, "display_header_footer": True,
+    "header_template": "<span></span>", "footer_template": FOOTER,
+}  # fmt: skip
 
 
-def pages_of(headings: list[str], pdf: Path) -> list[int | None]:
-    """The page of each heading, from 1.
-
-    The PDF's bookmarks tell; they have the same order, with others between.
-    """
+def pages_of(anchors: list[str], pdf: Path) -> list[int | None]:
+    """The page, from 1, that each anchor fell on."""
     reader = PdfReader(pdf)
-
-    def flat(items):
-        for item in items:
-            if isinstance(item, list):
-                yield from flat(item)
-            else:
-                title = " ".join(item.title.rstrip("# ").split())
-                yield title, reader.get_destination_page_number(item) + 1
-
-    marks, found = list(flat(reader.outline)), []
-    for heading in headings:
-        at = next((k for k, (title, _) in enumerate(marks) if title == heading), None)
-        found.append(None if at is None else marks[at][1])
-        marks = marks if at is None else marks[at + 1 :]
-    return found
-
-
-def write(page_file: Path, pdf: Path) -> list[int | None]:
-    """Print a book on one page; the pages of the contents' headings."""
-    if browser.PROGRAM is None:
-        sys.exit(f"A PDF {browser.NEEDED}")
-    pdf.parent.mkdir(parents=True, exist_ok=True)
-    made = pdf.with_suffix(".part")
-    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=browser.PROGRAM, args=browser.FLAGS
-        )
-        page = context.new_page()
-        page.emulate_media(media="print", color_scheme="light", reduced_motion="reduce")
-        page.goto(page_file.resolve().as_uri(), wait_until="load", timeout=120_000)
-        page.add_style_tag(path=PRINT / "print.css")
-        headings = page.evaluate((PRINT / "contents.js").read_text(encoding="utf-8"))
-        page.evaluate(LOADED)
-        page.pdf(path=made, **OPTIONS)
-        pages = pages_of(headings, made)
-        page.evaluate(NUMBER, pages)
-        page.pdf(path=made, **OPTIONS)
-        context.close()
-    os.replace(made, pdf)
-    return pages
+    found = (reader.named_destinations.get(f"/{anchor}") for anchor in anchors)
+    return [d and reader.get_destination_page_number(d) + 1 for d in found]
 
 
 def main() -> None:
@@ -96,11 +43,25 @@ def main() -> None:
     source = folder / "book" / "index.html"
     if not source.exists():
         sys.exit(f"{source} is not there; run: make pdf")
+    if browser.PROGRAM is None:
+        sys.exit(f"A PDF {browser.NEEDED}")
     # The builder's links are relative to the top, whatever folder the page is in.
-    at_the_top = shutil.copyfile(source, folder / "whole.html")
-    found = write(at_the_top, pdf)
+    at_the_top = shutil.copyfile(source, folder / "whole.html").resolve().as_uri()
+    pdf.parent.mkdir(parents=True, exist_ok=True)
+    made = pdf.with_suffix(".part")
+    program = {"executable_path": browser.PROGRAM, "args": browser.FLAGS}
+    with sync_playwright() as playwright:
+        page = playwright.chromium.launch(**program).new_page()
+        page.emulate_media(media="print", color_scheme="light", reduced_motion="reduce")
+        page.goto(at_the_top, wait_until="load", timeout=120_000)
+        page.add_style_tag(path=PRINT / "print.css")
+        anchors = page.evaluate((PRINT / "contents.js").read_text(encoding="utf-8"))
+        page.pdf(path=made, **OPTIONS)
+        page.evaluate(NUMBER, pages_of(anchors, made))
+        page.pdf(path=made, **OPTIONS)
+    os.replace(made, pdf)
     count, size = len(PdfReader(pdf).pages), pdf.stat().st_size / 1e6
-    print(f"{pdf}: {count} pages, {len(found)} headings in the contents, {size:.1f} MB")
+    print(f"{pdf}: {count} pages, {len(anchors)} headings, {size:.1f} MB")
 
 
 if __name__ == "__main__":

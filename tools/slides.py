@@ -1,12 +1,10 @@
 """A deck of slides for each chapter, from the executed book; see tools/editions.py.
 
 What is on a slide is said in the pages, as Jupyter stores it (``slideshow`` in a cell's
-metadata: slide, subslide, fragment, notes); a cell without it is on none.  Outputs
-are those of the book's last build.  nbconvert makes the decks, with the template
-tools/deck; they work from a disk, offline.
+metadata: slide, subslide, fragment, notes).  Outputs are those of the book's last
+build.  nbconvert makes the decks, with the template tools/deck, for use offline.
 """
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -16,29 +14,22 @@ from jupyter_cache import get_cache
 from nbconvert.exporters import SlidesExporter
 from pygments.formatters import HtmlFormatter
 
-from tools import markdown, notebooks
+from tools import browser, course, markdown, notebooks
 
 CACHES = notebooks.ROOT / "_build" / ".jupyter_cache"
 DECK = Path(__file__).with_name("deck")
 WIDGETS = notebooks.BOOK / "_static" / "widgets.css"
-#: Where an installed package has the assets → where decks look for them.
-REVEAL = {
-    "LICENSE": "LICENSE",
-    "dist/reveal.js": "reveal.js",
-    "dist/reveal.css": "reveal.css",
-    "plugin/notes/notes.js": "notes.js",
-}
+#: Files of reveal.js in an installed package, which decks have in one folder.
+REVEAL = ("LICENSE", "dist/reveal.js", "dist/reveal.css", "plugin/notes/notes.js")
 
 
 def build(pages: list[Path], folder: Path) -> None:
-    """Write a deck for each chapter, an index and their assets to `folder`.
-
-    Raises RuntimeError when the book was not built since a page changed.
-    """
-    decks = {page: executed(page) for page in pages if page.stem[0].isdigit()}
+    """Write a deck for each chapter, an index and their assets to `folder`.  Raises
+    RuntimeError when the book was not built since a page changed."""
     assets(folder / "assets")
     items = ""
-    for page, nb in decks.items():
+    for page in (page for page in pages if page.stem[0].isdigit()):
+        nb = executed(page)
         (folder / f"{page.stem}.html").write_text(deck(nb), encoding="utf-8")
         items += f'<li><a href="{page.stem}.html">{title_of(nb)}</a></li>\n'
     index = (DECK / "contents.html").read_text(encoding="utf-8")
@@ -48,8 +39,7 @@ def build(pages: list[Path], folder: Path) -> None:
 def executed(page: Path) -> nbformat.NotebookNode:
     """A page with the outputs of the book's last build."""
     nb = notebooks.read(page)
-    kept = CACHES.iterdir() if CACHES.exists() else []
-    for cache in sorted(kept, key=lambda folder: folder.stat().st_mtime, reverse=True):
+    for cache in sorted(CACHES.glob("*"), key=lambda folder: -folder.stat().st_mtime):
         try:
             return get_cache(cache).merge_match_into_notebook(nb, cell_meta=())[1]
         except KeyError:
@@ -64,28 +54,22 @@ def title_of(nb) -> str:
 def deck(nb) -> str:
     """A page's slides, as HTML."""
     nb.cells = [part for cell in nb.cells for part in split(cell)]
-    for cell in nb.cells:
-        if shows(cell):
-            cell.metadata["transient"] = {"remove_source": True}
-    markdown.drop_badge(nb)
-    markdown.captions(nb)
-    markdown.readable(nb, folded=False)
+    for cell in filter(shows, nb.cells):
+        cell.metadata["transient"] = {"remove_source": True}
+    markdown.readable(nb, folded=False, badge=False)
     exporter = SlidesExporter(
-        extra_template_basedirs=[str(DECK.parent)],
-        template_name=DECK.name,
-        reveal_url_prefix="assets/reveal",
-        mathjax_url="assets/mathjax/tex-svg.js",
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
+        extra_template_basedirs=[str(DECK.parent)], template_name=DECK.name,
+        reveal_url_prefix="assets/reveal", mathjax_url="assets/mathjax/tex-svg.js",
+        exclude_input_prompt=True, exclude_output_prompt=True,
         exclude_anchor_links=True,
-    )
+    )  # fmt: skip
     return exporter.from_notebook_node(nb, {"metadata": {"name": title_of(nb)}})[0]
 
 
 def split(cell) -> list:
     """A cell's parts on slides: a heading inside a text begins a slide of its own."""
     kind = cell.metadata.get("slideshow", {}).get("slide_type")
-    if kind is None or cell.cell_type == "code" or kind == "notes":
+    if kind in (None, "notes") or cell.cell_type == "code":
         return [cell] if kind else []
     texts = [""]
     for text in re.split(r"\n(?=##+ )", cell.source):
@@ -93,35 +77,24 @@ def split(cell) -> list:
             texts.append("")
         texts[-1] += f"{text}\n"  # below a heading that has no text of its own
     cell.source = texts[0]
-    parts = [nbformat.v4.new_markdown_cell(text) for text in texts[1:]]
-    for part in parts:
-        part.metadata["slideshow"] = {"slide_type": "subslide"}
-    return [cell, *parts]
+    about = {"metadata": {"slideshow": {"slide_type": "subslide"}}}
+    return [cell, *(nbformat.v4.new_markdown_cell(t, **about) for t in texts[1:])]
 
 
 def shows(cell) -> bool:
     """Whether a cell gives a picture or a table, so that its code is left out."""
-    outputs = cell.get("outputs", [])
-    kinds = {kind for output in outputs for kind in output.get("data", {})}
-    hidden = {"remove-input", "hide-input"} & set(cell.metadata.get("tags", []))
+    kinds = {kind for out in cell.get("outputs", []) for kind in out.get("data", {})}
+    hidden = {"remove-input", "hide-input"} & course.tags(cell)
     return bool(hidden or kinds & {"image/png", "text/html", "text/markdown"})
 
 
 def assets(folder: Path) -> None:
     """Put into `folder` what decks share: MathJax, reveal.js and styles."""
-    mathjax = package("sphinx-mathjax-offline") / "static" / "mathjax"
-    extensions = "input/tex/extensions"
-    shutil.copytree(mathjax / extensions, folder / "mathjax" / extensions)
-    shutil.copy(mathjax / "tex-svg.js", folder / "mathjax")
+    browser.copy_mathjax(folder / "mathjax")
     (folder / "reveal").mkdir()
-    for source, target in REVEAL.items():
-        path = package("sphinx_revealjs") / "_static" / "revealjs" / source
-        shutil.copyfile(path, folder / "reveal" / target)
-    styles = [p.read_text("utf-8") for p in (WIDGETS, DECK / "deck.css") if p.exists()]
+    for source in REVEAL:
+        path = browser.package("sphinx_revealjs") / "_static" / "revealjs" / source
+        shutil.copy(path, folder / "reveal")
+    styles = [p.read_text("utf-8") for p in (WIDGETS, DECK / "deck.css")]
     styles += [HtmlFormatter(style="default").get_style_defs(".highlight"), ""]
     (folder / "deck.css").write_text("\n".join(styles), encoding="utf-8")
-
-
-def package(name: str) -> Path:
-    """The folder of an installed package."""
-    return Path(importlib.util.find_spec(name).origin).parent

@@ -1,103 +1,84 @@
 """What this book asks of Sphinx beyond jupyter-book.
 
-- Executed pages are kept in a cache whose name is a hash of all that a page's
-  outputs rest on; only a page's own cells are jupyter-cache's business.
-  What isn't there is run before Sphinx reads it (srcnn_run.py).
-- Numbers in index.md come from the recorded results and costs, as substitutions;
-  the paper map's links come from the pages.
-- MathJax comes with the book, so that it reads offline; so do the networks,
-  which run in the reader's browser (srcnn_live.py).
-- What pages say about themselves: srcnn_pages.py.
+- Executed pages are kept in a cache whose name is a hash of all that a page's outputs
+  rest on; only a page's own cells are jupyter-cache's business.  What isn't there is
+  run before Sphinx reads it (srcnn_run.py).
+- Numbers in index.md come from the recorded results and costs, as substitutions.
+- MathJax comes with the book, so that it reads offline, and so do the networks.
 """
 
-import importlib.util
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import srcnn_live
 import srcnn_pages
-from sphinx.util.fileutil import copy_asset
+import srcnn_run  # by which those below are found
+from srcnn_run import CACHES, cache_key
 
+from benchmarks import page_costs
 from srcnn_lib import results, widgets
+from tools import browser, paper_map
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-import srcnn_run  # noqa: E402
-from srcnn_run import CACHES, cache_key  # noqa: E402
-
-from benchmarks import page_costs  # noqa: E402
-from tools import paper_map  # noqa: E402
-
-CACHES_KEPT = 3
 #: What themes and translators write, and what pages have instead.
 MENDED = {
     # Fonts are preloaded in a way that fails for a page on a disk.
     r'<link rel="preload" as="font"[^>]*>\n?': "",
     # Roles that screen readers can't use: a list without list items.
-    r'role="list" (class="citation-list")': r"\1",
+    r'<div [^>]*"citation-list"[^>]*>': '<div class="citation-list">',
     r' role="doc-biblioentry"': "",
     # What scrolls has to be reached by keyboard.
     r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
 }
-#: Cheap pages that say what is elsewhere.
-ALWAYS = ["book/E_paper_map", "book/F_reference"]
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
 
 
 def configure(app, config):
     os.environ[widgets.STATIC] = "1"  # pages without a kernel
-    if "SRCNN_DATA" in os.environ:  # pages run in book/, not here
-        os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
     cache = CACHES / cache_key()
     cache.mkdir(parents=True, exist_ok=True)
     cache.touch()
     newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
-    for old in newest[:-CACHES_KEPT]:
+    for old in newest[:-3]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
-    config.nb_execution_cache_path = str(cache)  # a new one: read all pages again
-    config.srcnn_runs = cache.name  # and write them, even if `make pdf` read them
+    config.nb_execution_cache_path = str(cache)
     config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
     config.html_baseurl = config.ogp_site_url = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"
 
 
-def copy_mathjax(target: Path) -> None:
-    """Copy MathJax from the package that requirements.txt names into the build."""
-    package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
-    source, extensions = package / "static" / "mathjax", "input/tex/extensions"
-    copy_asset(source / "tex-svg.js", target)
-    copy_asset(source / extensions, target / extensions)
+def all_pages(app, env, added, changed, removed) -> set[str]:
+    """On ``env-get-outdated``: each build reads each page, as other pages, results and
+    `make pdf` change it, and sphinx-codeautolink 0.20 forgets what it read before."""
+    return env.found_docs
 
 
 def finish(app, exception):
     if exception or app.builder.format != "html":
         return
-    if app.builder.name == "html":
+    static, for_screens = Path(app.outdir) / "_static", app.builder.name == "html"
+    if for_screens:
         srcnn_pages.write(app)
-    copy_mathjax(Path(app.outdir) / "_static" / "mathjax")
-    srcnn_live.write(Path(app.outdir) / "_static" / "live")
+    browser.copy_mathjax(static / "mathjax")
+    srcnn_live.write(static / "live")
     for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        mended = text if 'class="math' in text else re.sub(MATHJAX, "", text)
-        for pattern, replacement in MENDED.items():
+        text = mended = page.read_text(encoding="utf-8")
+        unused = {} if 'class="math' in text else {MATHJAX: ""}
+        for pattern, replacement in (MENDED | unused).items():
             mended = re.sub(pattern, replacement, mended)
-        if app.builder.name == "html":  # paper is never dark
+        if for_screens:  # paper is never dark
             mended = srcnn_pages.with_shades(mended, page)
         if mended != text:
             page.write_text(mended, encoding="utf-8")
 
 
 def setup(app):
-    app.add_config_value("srcnn_runs", "", "html", str)
     app.connect("config-inited", configure)
     app.connect("env-before-read-docs", srcnn_run.ahead)
-    app.connect("env-get-outdated", lambda *_: ALWAYS)
+    app.connect("env-get-outdated", all_pages)
     app.connect("source-read", paper_map.fill)
     app.connect("doctree-read", paper_map.anchor)
     app.connect("html-page-context", srcnn_live.add_scripts)

@@ -44,32 +44,30 @@ def link(app, doctree) -> None:
     app.env.note_dependency(str(GLOSSARY))
     if Path(app.env.doc2path(document)) == GLOSSARY:
         return
-    waiting = {term: pattern(term) for term in terms()}
+    waiting, unknown = {term: pattern(term) for term in terms()}, symbols()
     for node in filter(_is_prose, list(doctree.findall(nodes.Text))):
         _link_in(node, waiting, document)
     page = app.env.path2doc(str(GLOSSARY))
     notation = app.builder.get_relative_uri(document, page) + "#notation"
-    unknown = symbols()
     for node in filter(_is_prose, list(doctree.findall(nodes.math))):
         symbol = node.astext().replace(r"\mathbf{Y}", "Y").partition(" = ")[0]
         if symbol in unknown:
             unknown.remove(symbol)
             # Not a pending_xref: what resolves these keeps the text alone.
-            reference = nodes.reference("", "", internal=True, refuri=notation)
-            reference["classes"].append("srcnn-symbol")
             # Screen readers find no text in the picture of a formula.
-            reference["reftitle"] = f"{symbol.lstrip(chr(92))}, in the notation"
+            title = f"{symbol.lstrip(chr(92))}, in the notation"
+            about = {"refuri": notation, "reftitle": title, "internal": True}
+            reference = nodes.reference("", "", classes=["srcnn-symbol"], **about)
             node.replace_self(reference)
             reference += node
 
 
 def _is_prose(node: nodes.Node) -> bool:
-    paragraph, parent = False, node.parent
-    while parent is not None:
-        if isinstance(parent, APART) or parent.get("nb_element") == "cell_code":
+    paragraph = False
+    while (node := node.parent) is not None:
+        if isinstance(node, APART) or node.get("nb_element") == "cell_code":
             return False
-        paragraph = paragraph or isinstance(parent, nodes.paragraph)
-        parent = parent.parent
+        paragraph = paragraph or isinstance(node, nodes.paragraph)
     return paragraph
 
 
@@ -77,16 +75,14 @@ def _link_in(node: nodes.Text, waiting: dict[str, re.Pattern], document: str) ->
     """Replace the first use of each waiting term, and wait for it no more."""
     text, at, parts = str(node), 0, []
     found = ((words.search(text), term) for term, words in waiting.items())
-    found = sorted((*use.span(), term) for use, term in found if use)
-    for start, end, term in found:
+    for start, end, term in sorted((*use.span(), term) for use, term in found if use):
         if start < at:
             continue  # inside another term
         waiting.pop(term)
         shown = nodes.inline("", text[start:end], classes=["std", "std-term"])
-        target = {"refdomain": "std", "reftype": "term", "reftarget": term}
-        target |= {"refdoc": document, "refexplicit": True, "refwarn": True}
-        parts += [nodes.Text(text[at:start])]
-        parts += [addnodes.pending_xref("", shown, **target)]
+        to = dict(refdomain="std", reftype="term", reftarget=term, refdoc=document)
+        target = addnodes.pending_xref("", shown, refexplicit=True, refwarn=True, **to)
+        parts += [nodes.Text(text[at:start]), target]
         at = end
     if parts:
         node.parent.replace(node, [*parts, nodes.Text(text[at:])])

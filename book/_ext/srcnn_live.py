@@ -1,7 +1,5 @@
-"""Packs what book/_static/live needs into scripts: weights and a few pictures.
-
-A page on a disk may load scripts where it may not fetch files.
-"""
+"""Packs what book/_static/live needs, weights and a few pictures, into scripts, which
+a page on a disk may load where it may not fetch files."""
 
 import base64
 import io
@@ -20,7 +18,7 @@ PICTURES = {
     "astronaut": ("demo-train", "astronaut", (0, 80, 300)),
     "cameraman": ("demo-test", "camera", (40, 120, 300)),
 }
-SOURCE = Path(__file__).resolve().parents[1] / "_static" / "live"
+WASM = Path(__file__).resolve().parents[1] / "_static" / "live" / "conv.wasm"
 
 
 def add_scripts(app, pagename, templatename, context, doctree) -> None:
@@ -33,12 +31,12 @@ def add_scripts(app, pagename, templatename, context, doctree) -> None:
 
 def write(folder: Path) -> None:
     """Write `folder`/packed/*.js: catalogue, weights, pictures."""
-    wasm = _text((SOURCE / "conv.wasm").read_bytes())
-    packed = {"catalogue": {"models": MODELS, "pictures": list(PICTURES), "wasm": wasm}}
+    catalogue = {"models": MODELS, "pictures": list(PICTURES)}
+    packed = {"catalogue": catalogue | {"wasm": _text(WASM.read_bytes())}}
     for name in MODELS:
         for scale in checkpoints.names()[name]:
-            model = checkpoints.load(name, scale)
-            packed[f"{name}_x{scale}"] = [_layer(conv) for conv in model.convs]
+            convs = checkpoints.load(name, scale).convs
+            packed[f"{name}_x{scale}"] = [_layer(conv) for conv in convs]
     for name, (dataset, picture, (top, left, size)) in PICTURES.items():
         image = datasets.load(dataset)[picture][top : top + size, left : left + size]
         Image.fromarray(image).save(png := io.BytesIO(), "png", optimize=True)

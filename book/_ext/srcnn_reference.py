@@ -1,8 +1,5 @@
-"""Appendix F: a section for each module of the library, by Sphinx's autodoc.
-
-Names in code cells lead to it by sphinx-codeautolink.  What that has read also tells
-which page uses a function first.
-"""
+"""Appendix F: a section for each module of the library, by Sphinx's autodoc.  Names in
+code cells lead to it by sphinx-codeautolink, which also tells the page of first use."""
 
 import pkgutil
 import re
@@ -15,8 +12,6 @@ import srcnn_lib
 MARK = "<!-- reference -->"
 LEFT_OUT = {f"srcnn_lib.{n}" for n in ("__main__", "cli", "options")}  # have own help
 SECTIONS = ("Parameters", "Attributes", "Raises", "Environment")
-READ = "sphinx_codeautolink_transforms"
-VALUE = 60  # characters of a constant's value that are shown
 #: Docstrings are read in a terminal too: |x| is no substitution there, and `n`² ends.
 PLAIN = ((r"(?<![`\w])\|(?=\S)", r"\\|"), (r"((?<!`)`[^`]+`)(?=[^\W_])", r"\1\\ "))
 
@@ -29,19 +24,15 @@ def modules() -> list[str]:
 
 def fill(app, docname: str, source: list[str]) -> None:
     """On ``source-read``: put the reference at its mark."""
-    sections = (
-        f"## `{name.removeprefix('srcnn_lib.')}`\n\n"
-        f"```{{eval-rst}}\n.. automodule:: {name}\n```\n"
-        for name in modules()
-    )
+    section = "## `{}`\n\n```{{eval-rst}}\n.. automodule:: srcnn_lib.{}\n```\n"
+    names = (name.removeprefix("srcnn_lib.") for name in modules())
+    sections = (section.format(name, name) for name in names)
     source[0] = source[0].replace(MARK, "\n".join(sections))
 
 
 def numpy_form(app, what, name, obj, options, lines: list[str]) -> None:
-    """On ``autodoc-process-docstring``: write ``name : meaning`` in two lines.
-
-    NumPy's form has a type after the colon.  A line "Source: …" ends its section.
-    """
+    """On ``autodoc-process-docstring``: write ``name : meaning`` in two lines, as NumPy
+    has a type after the colon.  A line "Source: …" ends its section."""
     here, wanted = "", []
     for line, after in zip(lines, [*lines[1:], ""]):
         if line and set(after) == {"-"}:
@@ -56,40 +47,17 @@ def numpy_form(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = wanted
 
 
-def remember(app) -> None:
-    """On ``builder-inited``: keep what earlier builds read.
-
-    sphinx-codeautolink 0.20 forgets it for pages that are not .rst files.
-    """
-    app.srcnn_read = getattr(app.env, READ, {})
-
-
-def unread(app, env, added, changed, removed) -> list[str]:
-    """On ``env-get-outdated``: pages that no build for the browser has read."""
-    if app.builder.name != "html":
-        return []  # `make pdf` needs no links
-    read = getattr(env, READ)
-    for page, cells in app.srcnn_read.items():
-        read.setdefault(page, cells)
-    return [page for page in env.found_docs if page not in read]
-
-
-def forget(app, env, docname: str) -> None:
-    """On ``env-purge-doc``, in every build: a changed page is unread."""
-    getattr(env, READ, {}).pop(docname, None)
-
-
 def annotate(app, doctree, docname: str) -> None:
     """On ``doctree-resolved``: name the page that uses a function first."""
-    read = getattr(app.env, READ, {})
+    read = getattr(app.env, "sphinx_codeautolink_transforms", {})
     first = {}
     for page in sorted(read):
         for name in (name for cell in read[page] for name in cell.names):
             first.setdefault(name.resolved_location, page)
     for node in doctree.findall(addnodes.desc):
         for value in list(node[0].findall(addnodes.desc_annotation)):
-            if value.astext().startswith(" = ") and len(value.astext()) > VALUE:
-                value.parent.remove(value)
+            if value.astext().startswith(" = ") and len(value.astext()) > 60:
+                value.parent.remove(value)  # a constant's, too long to be shown
         if page := first.get((node[0].get("ids") or [""])[0]):
             uri = app.builder.get_relative_uri(docname, page)
             title = app.env.titles[page].astext()
@@ -100,8 +68,5 @@ def annotate(app, doctree, docname: str) -> None:
 def setup(app):
     app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", numpy_form, priority=400)
-    app.connect("builder-inited", remember, priority=400)
-    app.connect("env-get-outdated", unread)
-    app.connect("env-purge-doc", forget)
     app.connect("doctree-resolved", annotate)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,9 +2,8 @@
 
     python book/_ext/srcnn_run.py [PAGE …]    these pages, or all, if not kept yet
 
-MyST-NB runs one page after the other while Sphinx reads them.  This runs them before,
-two at a time and the costliest first, and keeps them where MyST-NB looks for them, as
-does nbval: `make test` begins with it.
+Pages run two at a time and the costliest first, before Sphinx reads them, and are kept
+where MyST-NB looks for them, as does nbval: `make test` begins with it.
 """
 
 import functools
@@ -28,6 +27,8 @@ sys.path.insert(0, str(ROOT))
 # Two pages or tests run at once.  PyTorch's threads wait for each other busily: with
 # more threads than free cores, a training step takes up to twenty times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "SRCNN_DATA" in os.environ:  # pages run in book/, not here
+    os.environ["SRCNN_DATA"] = os.path.abspath(os.environ["SRCNN_DATA"])
 
 from srcnn_lib import datasets, widgets  # noqa: E402
 
@@ -44,33 +45,30 @@ class PageError(SphinxError):
 @functools.cache
 def cache_key() -> str:
     """Hash of all that outputs rest on except a page's own cells."""
-    key = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
-    for path in sorted(p for folder in RESTS_ON for p in (ROOT / folder).rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            key.update(path.relative_to(ROOT).as_posix().encode())
-            key.update(path.read_bytes())
     here = [name for name in datasets.names() if datasets.available(name)]
     facts = here, importlib.metadata.version("torch"), sys.version_info[:2]
+    key = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
     key.update(repr(facts).encode())
+    for path in sorted(p for folder in RESTS_ON for p in (ROOT / folder).rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            key.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return key.hexdigest()[:16]
 
 
 def kept(cache, page: Path) -> nbformat.NotebookNode | None:
-    """The page as it ran with exactly these cells, or None.
-
-    If it reads the other pages (with ``tools``), it must have run after their changes.
-    """
+    """The page as it ran with exactly these cells, and if it reads the other pages
+    (with ``tools``), after their last change; or None."""
     notebook = nbformat.read(page, as_version=4)
     try:
         number, ran = cache.merge_match_into_notebook(notebook)
     except KeyError:
         return None
-    if any("from tools import" in cell.source for cell in notebook.cells):
-        name = cache.get_cache_record(number).hashkey
-        when = Path(cache.path, "executed", name, "base.ipynb").stat().st_mtime
-        changed = max(p.stat().st_mtime for p in page.parent.glob("*.ipynb"))
-        return ran if when > changed else None
-    return ran
+    if not any("from tools import" in cell.source for cell in notebook.cells):
+        return ran
+    name = cache.get_cache_record(number).hashkey
+    when = Path(cache.path, "executed", name, "base.ipynb").stat().st_mtime
+    changed = max(p.stat().st_mtime for p in page.parent.glob("*.ipynb"))
+    return ran if when > changed else None
 
 
 def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) -> None:
@@ -79,8 +77,7 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
     waiting = [page for page in pages if not kept(cache, page)]
     waiting.sort(key=lambda p: -costs.get(p.stem, {}).get("cpu", {}).get("wall_s", 1e9))
     # Sphinx has threads by now, which a forked worker would miss.
-    pool = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
-    running = {}
+    pool, running = ProcessPoolExecutor(2, multiprocessing.get_context("spawn")), {}
     try:
         for page in waiting:
             task = nbformat.read(page, as_version=4), str(page.parent), cell_s, False
@@ -93,22 +90,20 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
             bundle = CacheBundleIn(ran, str(page), data={"execution_seconds": took})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             print(f"ran {page.stem}: {took:.0f} s", flush=True)
-    except BaseException as error:
-        for worker in multiprocessing.active_children():
-            worker.kill()  # its kernel ends when it misses it
-        if not isinstance(error, TimeoutError):
-            raise
+    except TimeoutError:
         late = ", ".join(running[task].name for task in running if not task.done())
         raise PageError(f"{late}: not done after {all_s} s") from None
     finally:
+        for worker in multiprocessing.active_children():  # those that are left hang
+            worker.kill()  # its kernel ends when it misses it
         pool.shutdown(cancel_futures=True)
 
 
 def ahead(app, env, docnames):
-    """Run what is to be read and not kept (event env-before-read-docs)."""
-    found = [Path(env.doc2path(name)) for name in docnames]
-    pages = [path for path in found if path.suffix == ".ipynb"]
+    """On ``env-before-read-docs``: run what is to be read and not kept."""
     if app.config.nb_execution_mode == "cache":
+        found = (Path(env.doc2path(name)) for name in docnames)
+        pages = [path for path in found if path.suffix == ".ipynb"]
         run_once(pages, app.config.nb_execution_cache_path)
 
 

@@ -1,5 +1,6 @@
-// Unfolds what folds, writes the contents; returns the headings in them.
-() => {
+// Unfolds what folds, writes the contents, waits for mathematics and pictures; returns
+// the places that the contents name.
+async () => {
   document.documentElement.dataset.theme = 'light';
   document.querySelectorAll('details').forEach(e => e.open = true);
   document.querySelectorAll('.toggle-hidden').forEach(
@@ -25,7 +26,7 @@
       {textContent: plain(heading)}), Object.assign(
       document.createElement('span'), {textContent: '000'}));
     contents.append(link);
-    found.push(plain(heading)); };
+    found.push(section.id); };
   const starts = [...document.querySelectorAll('span[id^="document-"]')];
   for (const start of starts) {
     const page = start.nextElementSibling;
@@ -36,4 +37,6 @@
   }
   const first = document.querySelector('article h1');
   first.closest('section').insertBefore(contents, first.nextSibling);
+  await Promise.all([window.MathJax?.startup?.promise,
+    ...[...document.images].map(image => image.decode().catch(() => null))]);
   return found; }
