@@ -95,7 +95,7 @@ def _train(args) -> int:
         if unfit := [k for k, v in vars(args).items() if v and k not in fit]:
             raise ValueError(f"--{unfit[0]} is for networks, not {args.method}")
         choices = {"out": Path(args.out), "seed": args.seed or 0}
-        print(trained.train(args.method, [pictures], args.scale or 3, **choices))
+        print(trained.learn(args.method, [pictures], args.scale or 3, **choices))
         return 0
     names = training.Config.__dataclass_fields__
     given = {k: v for k, v in vars(args).items() if k in names and v is not None}

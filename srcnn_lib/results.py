@@ -130,7 +130,7 @@ def _made_by(method: str, model: str | None, scale: int) -> dict:
     if method == "srcnn":
         path = checkpoints.locate(model.removesuffix("+"), scale)
     elif method in trained.PARTS and model != sparse_coding.OFFICIAL:
-        path = trained.locate(method, scale, model)
+        path = trained.learnt_file(method, scale, model)
     card = checkpoints.read_card(path) if path.suffix == ".safetensors" else {}
     minutes = round(checkpoints.budget(card, "minutes"), 2)
     return {"minutes": minutes or None, "device": card.get("device")}

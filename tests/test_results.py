@@ -271,7 +271,7 @@ def test_every_recorded_row_is_whole_and_its_model_is_here():
             model = row["model"].removesuffix("+")  # a self-ensemble
             assert row["scale"] in known[model], label
         elif method != "bicubic" and row["model"] is None:
-            assert trained.locate(method, row["scale"]).is_file(), label
+            assert trained.learnt_file(method, row["scale"]).is_file(), label
         assert method in methods.NAMES and row["protocol"] == protocol.PROTOCOL, label
         files = datasets.registry()[row["dataset"]]["files"]
         assert len(row["images"]) == len(files), label

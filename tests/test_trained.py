@@ -32,7 +32,7 @@ def own(tmp_path_factory, pictures):
     """Files of our own for x3, by kind."""
     out = tmp_path_factory.mktemp("own")
     return {
-        kind: trained.train(kind, [pictures], 3, out=out, **choices)
+        kind: trained.learn(kind, [pictures], 3, out=out, **choices)
         for kind, choices in SMALL.items()
     }
 
@@ -47,7 +47,7 @@ def gain_db(method, scale):
 @pytest.mark.parametrize("kind", SMALL)
 @pytest.mark.parametrize("scale", protocol.SCALES)
 def test_the_books_files_are_what_their_cards_say(kind, scale):
-    path = trained.locate(kind, scale)
+    path = trained.learnt_file(kind, scale)
     card = json.loads(path.with_suffix(".json").read_text("utf-8"))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert card.pop("sha256") == digest
@@ -130,9 +130,9 @@ def test_unfit_files(own, tmp_path, monkeypatch):
 def test_pictures_that_can_not_teach(tmp_path, kind, height, said):
     flat = {"flat": np.zeros((height, 40), np.uint8)}
     with pytest.raises(ValueError, match=said):
-        trained.train(kind, [flat], 3, out=tmp_path)
+        trained.learn(kind, [flat], 3, out=tmp_path)
     with pytest.raises(ValueError, match="deep|gr"):
-        trained.train(kind, [{"deep": np.zeros((40, 40), np.uint16)}], 3, out=tmp_path)
+        trained.learn(kind, [{"deep": np.zeros((40, 40), np.uint16)}], 3, out=tmp_path)
 
 
 def test_a_students_method_is_evaluated_as_all_others(tmp_path, monkeypatch, capsys):

@@ -27,7 +27,7 @@ _KINDS = {
 }
 
 
-def locate(method: str, scale: int | None, file: str | None = None) -> Path:
+def learnt_file(method: str, scale: int | None, file: str | None = None) -> Path:
     """The file that a method needs: the given one, or else the book's.  Raises
     CheckpointError when it isn't there, with the command that makes it."""
     if scale is None:
@@ -59,7 +59,7 @@ def parts(method: str, scale: int | None, model: str | None = None, device="cpu"
             return sparse_coding.read_yang(path, choose_device(device))
         except Exception as e:  # scipy raises many kinds
             raise CheckpointError(f"{path}: not Yang's or damaged ({e!r})") from None
-    path, kind = locate(method, scale, model), PARTS[method]
+    path, kind = learnt_file(method, scale, model), PARTS[method]
     tensors, card = checkpoints.read_tensors(path)
     if (card.get("method"), card.get("scale")) != (kind, scale):
         found = f"{card.get('method', 'a network')} x{card.get('scale')}"
@@ -74,7 +74,7 @@ def parts(method: str, scale: int | None, model: str | None = None, device="cpu"
         raise CheckpointError(f"{path}: damaged weights ({e})") from None
 
 
-def train(
+def learn(
     kind: str, sets: Sequence[Mapping[str, np.ndarray]], scale: int, *,
     out: Path, seed: int = 0, **choices,
 ) -> Path:  # fmt: skip
