@@ -211,8 +211,8 @@ def record_degradations(rows: Rows) -> None:
 
 
 def main() -> None:
-    args = study.options(__doc__, only=("", *NAMES), preset=("full", "quick"), seeds=3,
-                         images="", out=results.results_folder() / "ablations")  # fmt: skip
+    usual = {"images": "", "out": results.results_folder() / "ablations", "seeds": 3}
+    args = study.options(__doc__, only=("", *NAMES), preset=("full", "quick"), **usual)
     chosen = [args.only] if args.only else NAMES
     trained = [name for name in chosen if name in VARIANTS]
     train_all(trained, args.preset, args.seeds, args.out, args.images)

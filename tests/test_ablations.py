@@ -10,8 +10,7 @@ import torch
 
 from benchmarks import ablations, successors_study, training_study, unrolling_study
 from benchmarks.rows import Rows
-from srcnn_lib import checkpoints, cli, datasets, images, protocol, results, training
-from srcnn_lib.methods.srcnn import SRCNNMethod
+from srcnn_lib import datasets, images, protocol, results, training
 from srcnn_lib.models import SRCNN, initialise
 from srcnn_lib.resize import bicubic
 from srcnn_lib.subimages import SubImages, Validation
@@ -48,21 +47,6 @@ def test_a_residual_network_adds_its_input_and_starts_as_it(shape):
     assert torch.equal(model(y), y)
     model(y).square().sum().backward()
     assert model.convs[-1].weight.grad.any()  # it can learn
-
-
-def test_a_loss_and_a_residual_network_from_the_command_line(pictures, tmp_path):
-    for name, image in pictures.items():
-        images.write(tmp_path / f"{name}.png", image)
-    asked = "train --scale 3 --arch 3-1-3_4-4 --steps 3 --batch 2 --loss l1 --residual"
-    places = ["--images", str(tmp_path), "--out", str(tmp_path / "runs")]
-    assert cli.main([*asked.split(), "--device", "cpu", *places]) == 0
-    path = tmp_path / "runs" / "3-1-3_4-4_x3.safetensors"
-    assert checkpoints.read_card(path)["config"]["loss"] == "l1"
-    model, y = checkpoints.load(str(path), 3), torch.rand(1, 1, 40, 300)
-    expected = model(y)[0, 0].detach().numpy()
-    assert model.architecture.residual
-    in_tiles = SRCNNMethod(model, "cpu").enhance(y[0, 0].numpy())
-    assert np.allclose(in_tiles, expected, rtol=0, atol=1e-5)
 
 
 def test_planes_of_colour_and_grey(pictures):
@@ -226,11 +210,6 @@ def test_colour_is_measured_in_all_spaces(program):
     in_colour = luma["colour_db"]["Set5"]["y"]
     assert in_colour == pytest.approx(luma["psnr_db"]["Set5"], abs=0.01)
     assert rgb["colour_db"]["Set5"]["y"] == rgb["psnr_db"]["Set5"]
-
-
-def test_a_run_that_diverges_is_a_row(program):
-    row, _ = program("loss")
-    assert row["psnr_db"] is None and "finite" in row["error"]
 
 
 # What was recorded ----------------------------------------------------------

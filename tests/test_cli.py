@@ -221,12 +221,6 @@ def test_wrong_input_is_one_line_and_changes_nothing(
     assert listing(tmp_path) == before
 
 
-@pytest.mark.parametrize("command", ["upscale IN OUT", "evaluate --images IN", "train"])
-def test_scales_that_are_not(srcnn, command):
-    for scale in ("0", "1", "2.5", "9", "-1", "x", "", "nan"):
-        one_line(srcnn(*command.split(), "--scale", scale), "--scale")
-
-
 def test_every_command_has_help_with_an_example(srcnn):
     for command in ("upscale", "evaluate", "results", "data", "export", "train"):
         status, stdout, stderr = srcnn(command, "--help")

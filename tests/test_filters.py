@@ -108,18 +108,6 @@ def test_zero_is_grey_the_dead_look_it_and_the_largest_variance_is_first(rng):
     assert [axes.get_title() for axes in figure.axes] == ["edges", "rest"]
 
 
-def test_spectra_and_maps_are_stretched_each_for_itself(rng):
-    stripes = np.cos(np.arange(9) * np.pi / 2) * np.ones((9, 1))  # ¼ cycle per pixel
-    sheet = pixels(drawings.show_spectra(stripes[None], columns=1, size=32))
-    row, column = np.unravel_index(sheet.argmax(), sheet.shape)
-    assert sheet.shape == (32, 32) and row == 16 and abs(column - 16) == 8
-    maps = rng.random((3, 6, 7)) * np.array([1, 10, 0])[:, None, None]
-    sheet = pixels(drawings.show_maps(maps, columns=3))
-    assert sheet.shape == (6, 3 * 7 + 2 * 4)
-    for part in (sheet[:, :7], sheet[:, 11:18]):
-        assert part.min() == 0 and part.max() == pytest.approx(1)
-
-
 @pytest.mark.parametrize("message, call", {
     "Conv2d": lambda: drawings.show_filters(nn.Conv2d(1, 4, 9)),
     "64×32 filters": lambda: drawings.show_filters(network(), layer=2),

@@ -135,13 +135,6 @@ def test_a_network_sees_grey_as_its_colour_twin(photograph):
     assert methods.upscale(network, np.zeros((30, 30), np.uint8), 3).max() < 8
 
 
-def test_flat_pictures_stay_flat():
-    for value in (0, 1, 128, 255):
-        grey, _, rgb, *_ = kinds(np.full((5, 4, 3), value, np.uint8))
-        for flat in (grey, rgb):
-            assert (methods.upscale(bicubic, flat, 4) == value).all()
-
-
 def test_what_does_not_fit_in_memory():
     endless = np.broadcast_to(np.uint8(0), (2**26, 2**26))
     with pytest.raises(ValueError, match="134217728×134217728 pixels"):

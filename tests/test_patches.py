@@ -109,12 +109,6 @@ def test_some_rows_at_a_time_equal_the_whole(monkeypatch, lr_y, scale, chunk):
     assert first == sum(rest) == 19 * 27 and max(rest) <= max(chunk, 27)
 
 
-def test_bumps_are_gaussian():
-    x, centres = torch.randn(7, 4), torch.randn(5, 4)
-    expected = torch.exp(-torch.cdist(x, centres).square() / (2 * 0.7**2))
-    assert torch.allclose(kk.kernel(x, centres, torch.tensor(0.7)), expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_laplacian_lies_around_the_patches(scale):
     """A point of light at a patch's middle is in the middle of its window."""

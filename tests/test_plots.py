@@ -109,9 +109,3 @@ def test_tables_in_notebooks_and_in_terminals():
     assert table._repr_markdown_().splitlines() == [
         "| method | dB |", "| :-- | --: |", r"| a\|b | 30.39 |", "| SRCNN | −1.0 |",
     ]  # fmt: skip
-
-
-def test_a_row_of_rings_for_each_variant():
-    (axes,) = drawings.plot_seeds({"as it is": [27.0, 27.001], "later": []}).axes
-    assert [text.get_text() for text in axes.texts] == ["not yet measured"]
-    assert np.ptp(axes.get_xlim()) == pytest.approx(0.1)  # not 0.001 dB

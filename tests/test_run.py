@@ -108,10 +108,13 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
         glance = {"rests_on": rests_on}
         monkeypatch.setattr(srcnn_book, "cache_key", lambda key=rests_on: key)
         monkeypatch.setattr(srcnn_book.results, "glance", lambda found=glance: found)
-        config = {"extensions": ["myst_nb", "srcnn_book"], "templates_path": [],
-                  "myst_enable_extensions": ["substitution"],
-                  "html_theme": "sphinx_book_theme",
-                  "html_theme_options": {"repository_url": repository()["url"]}}
+        config = {
+            "extensions": ["myst_nb", "srcnn_book"],
+            "templates_path": [],
+            "myst_enable_extensions": ["substitution"],
+            "html_theme": "sphinx_book_theme",
+            "html_theme_options": {"repository_url": repository()["url"]},
+        }
         out, read = tmp_path / builder, tmp_path / "read"
         with docutils_namespace():
             Sphinx(tmp_path, None, out, read, builder, config, None, None).build()

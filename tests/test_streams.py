@@ -85,7 +85,6 @@ def test_mini_batches_depend_on_seed_and_step_alone(school, streamed, sampling):
     later = batches(17, slice(None))
     halves = [batches(0, part) for part in (slice(0, 2), slice(2, 4))]
     for k, batch in enumerate(whole):
-        assert len({window.numpy().tobytes() for window in batch[0]}) > 1
         for position, tensor in enumerate(batch):
             joined = torch.cat([half[k][position] for half in halves])
             assert torch.equal(tensor, joined)
@@ -115,10 +114,9 @@ def test_a_crop_is_a_pair_of_the_protocol(school):
         seen.add(hr.tobytes())
         assert set(skipped) <= set(BAD)
     assert len(seen) > 35
-    name = next(name for name in crops.names if name == "a/00")
-    (wide, hr), _ = Crops({name: pictures[name]}, 33, 3, seed=0)[0]
-    expected = pair(pictures[name][:, :192], 3)[1]
-    assert hr.shape[0] == expected.shape[0] and hr.shape[1] == 192
+    whole = pictures["a/00"][:, :192]  # as large as a crop
+    (wide, hr), _ = Crops({"a/00": whole}, 33, 3, seed=0)[0]
+    assert np.array_equal([wide, hr], pair(whole, 3))
 
 
 def test_a_folder_of_damaged_pictures_is_refused(school, streamed):
@@ -164,14 +162,11 @@ def test_what_needs_pictures_in_memory_is_refused(school, streamed):
 
 def test_the_memory_estimate_counts_planes_and_copies(school, monkeypatch):
     images = datasets.from_folder(school, subfolders=True)
-    pixels = sum(image.shape[0] * image.shape[1] for image in (
-        images[name] for name in images if name not in BAD
-    ))  # fmt: skip
+    pixels = sum(images[k].shape[0] * images[k].shape[1] for k in {*images} - {*BAD})
     monkeypatch.setattr(streams, "MEMORY", 8 * pixels * 2)
     assert not streams.is_large(images)
     assert streams.is_large(images, planes=3)
     assert streams.is_large(images, augment=1)
-    assert not streams.is_large(dict(images=np.zeros((4, 4))))
 
 
 # Several processes --------------------------------------------------------------
@@ -184,10 +179,8 @@ torch.set_num_threads(1)
 out, folder, recipe, large = sys.argv[1:]
 streams.MEMORY, streams.POOL = (0, 8) if large == "True" else (10**9, 8)
 images = datasets.from_folder(folder, subfolders=True)
-training.train(
-    training.Config(**json.loads(recipe)), images, device="cpu", out=out,
-    progress=False,
-)
+config = training.Config(**json.loads(recipe))
+training.train(config, images, device="cpu", out=out, progress=False)
 """
 
 
@@ -221,13 +214,6 @@ def test_two_processes_train_as_one(school, tmp_path, large):
         assert card["processes"] == count
         assert card["skipped"] and set(card["skipped"]) <= set(BAD)
     assert torch.allclose(*map(weights, kept), atol=1e-5)
-
-
-@pytest.mark.slow
-def test_an_error_of_several_processes_is_shown(school, tmp_path):
-    recipe = dataclasses.asdict(dataclasses.replace(TINY, size=33, batch=3))
-    done = start(2, tmp_path, school, recipe, tmp_path / "out")
-    assert done.returncode != 0 and "batch must be a multiple of 2" in done.stderr
 
 
 # Twenty thousand files ------------------------------------------------------------

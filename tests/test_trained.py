@@ -171,15 +171,3 @@ def test_train_evaluate_upscale(tmp_path, monkeypatch, capsys, pictures):
     assert json.loads(said)["method"] == "ne-nnls"
     run("upscale --method gr --scale 3 --device cpu", *[*folder.iterdir()][:1], big)
     assert images.read(big).shape == (360, 420, 3)
-
-
-@pytest.mark.parametrize("argv, said", [
-    ("train --method ksvd", "too few"),
-    ("evaluate --method anr --model x.safetensors", "x.safetensors"),
-])  # fmt: skip
-def test_wrong_usage_in_one_line(tmp_path, capsys, argv, said):
-    images.write(tmp_path / "flat.png", np.zeros((60, 60), np.uint8))
-    argv = [*argv.split(), "--scale", "3", "--images", str(tmp_path)]
-    assert cli.main(argv) == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1 and said in err

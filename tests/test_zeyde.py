@@ -63,9 +63,7 @@ def test_an_update_of_the_atoms_never_raises_the_error(power_steps):
         return (dense(support, weights, 64) @ atoms - signals).square().sum()
 
     before = error(atoms, weights)
-    new = zeyde.update_atoms(
-        signals, atoms, support, weights, power_steps=power_steps
-    )
+    new = zeyde.update_atoms(signals, atoms, support, weights, power_steps=power_steps)
     assert error(*new) < before
 
 
@@ -88,13 +86,6 @@ def test_atoms_that_few_use_become_the_signals_coded_worst():
     few = torch.bincount(support[weights != 0], minlength=64) < 4
     _, weights = zeyde.update_atoms(signals, start, support, weights, least_uses=4)
     assert ((weights == 0) == few[support]).all()  # the old atom's weights are gone
-
-
-def test_hr_atoms_by_least_squares():
-    atoms, wanted = atoms_of(12, 8), torch.randn(200, 5)
-    codes = zeyde.omp(torch.randn(200, 8), atoms)
-    expected = torch.linalg.lstsq(dense(*codes, 12), wanted).solution
-    assert torch.allclose(zeyde.fit_hr_atoms(*codes, wanted, 12), expected, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
