@@ -45,7 +45,11 @@ class Windows:
         self.device, self.factor, self.pictures = torch.device(device), factor, []
         # In pixels of the input.
         self.size, self.border = size // factor, border // factor
-        self.stride = max(1, stride // factor)
+        self.stride, self.loader = max(1, stride // factor), None
+
+    def close(self) -> None:
+        """End the processes that read pictures, where there are any."""
+        self.loader = None
 
     def cut(self, windows: torch.Tensor, symmetry: torch.Tensor | int = 0):
         """Cut sub-images.

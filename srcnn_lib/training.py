@@ -298,9 +298,9 @@ class _Loop:
 
     def run(self, threads: Threads, progress: bool) -> None:
         state, c = self.state, self.state.config
-        batches = self.data.batches(state.step, self.part)
+        batches = contextlib.closing(self.data.batches(state.step, self.part))
         saved, loss = time.monotonic(), torch.zeros(())
-        with _ctrl_c(self), tqdm(
+        with batches as batches, _ctrl_c(self), tqdm(
             total=c.steps, initial=state.step, disable=not progress, unit="step",
             desc=f"{c.arch} x{c.scale}", mininterval=0.5,
         ) as bar:  # fmt: skip

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -16,8 +17,7 @@ from test_training import TINY, train, weights
 
 from srcnn_lib import datasets, streams, training
 from srcnn_lib.protocol import pair
-from srcnn_lib.streams import Crops, Stream
-from srcnn_lib.training import TrainingError
+from srcnn_lib.streams import Crops, Stream, TrainingError
 
 ROOT = Path(__file__).parent.parent
 NAME = "3-1-3_4-4_x3"
@@ -148,10 +148,10 @@ def test_a_run_names_what_it_left_out_and_resumes_bit_for_bit(
             train(config, images, out=tmp_path / "out", resume=resume, on_validate=stop)
     run = train(config, images, out=tmp_path / "out", resume=True)
     assert torch.equal(weights(run.model), weights(whole.model))
-    skipped = whole.card["skipped"]
-    assert set(skipped) == set(BAD)
-    assert all(BAD[name] in reason for name, reason in skipped.items())
+    assert set(whole.card["skipped"]) == set(BAD)
+    assert all(BAD[name] in reason for name, reason in whole.card["skipped"].items())
     assert whole.card["reading"] == ("streamed" if large else "in memory")
+    assert not multiprocessing.active_children()
 
 
 def test_what_needs_pictures_in_memory_is_refused(school, streamed):
