@@ -44,6 +44,7 @@ def test_bicubic(name, scale):
     held_to_the_paper(name, scale, bicubic)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 def test_bicubic_on_bsd200_in_both_kinds_of_luma(scale):
     """With Y by the protocol; with grey, the paper's LR image had 8 bits."""
