@@ -98,14 +98,14 @@ class Stream(Windows):
         self.count, self.skipped = count, skipped
         slots = count * -(-POOL // count)
         self.pictures, self.likely = [None] * slots, [None] * slots
-        self.mine = {s for s in range(slots) if s % count in range(count)[part]}
+        self.mine = mine = {s for s in range(slots) if s % count in range(count)[part]}
         self.read = self._newest(first) - slots
         wanted = range(self.read, self._newest(steps))
         here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         self.loader = iter(torch.utils.data.DataLoader(
             crops,
             batch_size=None,
-            sampler=(n for n in wanted if n % slots in self.mine),
+            sampler=(n for n in wanted if n % slots in mine),
             num_workers=max(1, min(4, (os.cpu_count() or 1) // 2 // here)),
             prefetch_factor=8,
         ))  # fmt: skip
@@ -123,7 +123,8 @@ class Stream(Windows):
                 if both is None:
                     name, reason = next(iter(skipped.items()))
                     raise TrainingError(f"{name}: {reason}; nor do the next 19 serve")
-                wide, hr = np.atleast_3d(*map(np.asarray, both))
+                own = [part.numpy().copy() for part in both]  # frees shared memory
+                wide, hr = np.atleast_3d(*own)
                 self.pictures[slot] = wide, hr
                 self.likely[slot] = likely(self.errors(wide, hr))
         self.read = max(self.read, self._newest(step))
