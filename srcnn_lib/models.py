@@ -95,12 +95,12 @@ class Network(Protocol):
 class SRCNN(nn.Module):
     """Y ↦ F(Y): three convolutions, a ReLU after each but the last.
 
+    Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3; the paper's network is
+    not residual.
+
     Parameters
     ----------
     f, n, channels, residual : see `Architecture`.
-
-    Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3; the paper's network is
-    not residual.
     """
 
     #: It reads an image that bicubic interpolation has enlarged already.

@@ -72,15 +72,15 @@ def revive(convs, muon: Muon, generator: torch.Generator, average=None) -> int:
     gradient and stays dead.  Once its momentum has faded it gets new weights, and the
     next layer's weights for it become zero, so that the network's output is as before.
 
+    Source: G. Sokar et al., "The dormant neuron phenomenon in deep reinforcement
+    learning", ICML 2023.
+
     Parameters
     ----------
     convs : the network's convolutions in order.
     muon : the optimiser of all but the last.
     average : the convolutions of an averaged copy, which is changed in the same way:
         a mean of old and new weights would be neither.
-
-    Source: G. Sokar et al., "The dormant neuron phenomenon in deep reinforcement
-    learning", ICML 2023.
     """
     count = 0
     for k, (conv, after) in enumerate(pairwise(convs)):

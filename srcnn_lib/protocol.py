@@ -123,12 +123,12 @@ def mean(scores: list[Score]) -> tuple[float, float]:
 def psnr(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
     """Peak signal-to-noise ratio in dB; infinite for equal pictures.
 
+    Raises ValueError when shapes differ or nothing is left.
+
     Parameters
     ----------
     hr_img, sr_img : arrays (H, W) or (H, W, C), in the range 0…`peak`.
     crop : pixels left out on each side (the paper: the scale).
-
-    Raises ValueError when shapes differ or nothing is left.
     """
     hr, sr = _cropped(hr_img, sr_img, crop)
     mse = np.mean((hr - sr) ** 2)

@@ -16,13 +16,13 @@ _TINY = np.finfo(float).tiny
 def tile(cells: np.ndarray, columns: int = 16, zoom: int = 4, gap: int = 4):
     """Put small pictures of one size together as one picture, on white.
 
+    Returns (H, W) or (H, W, 3), in 0…1.
+
     Parameters
     ----------
     cells : (n, h, w) or (n, h, w, 3), in 0…1.
     columns : in a row; the last row is filled up with white.
     zoom, gap : figure pixels per picture pixel, and between two pictures.
-
-    Returns (H, W) or (H, W, 3), in 0…1.
     """
     cells = np.asarray(cells).repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, h, w = cells.shape[:3]
@@ -41,11 +41,11 @@ def filter_cells(weights: np.ndarray) -> np.ndarray:
     Each is stretched to its own largest weight, or to a twentieth of the median
     filter's where that is more, so that nearly dead filters look grey.
 
+    Returns the same shape, in 0…1.
+
     Parameters
     ----------
     weights : (n, f, f) or (n, f, f, channels).
-
-    Returns the same shape, in 0…1.
     """
     weights = np.asarray(weights, dtype=float)
     axes = tuple(range(1, weights.ndim))
@@ -60,6 +60,8 @@ def show_filters(
 ) -> Figure:  # fmt: skip
     """Show the filters of a network as pictures; see `filter_cells`.
 
+    Raises ValueError for a model of another kind, or filters that are no pictures.
+
     Parameters
     ----------
     model : any `models.SRCNN`; or filters (n, f, f).
@@ -67,8 +69,6 @@ def show_filters(
         for each map that it reads.
     groups : heading → numbers of the filters below it; None: all, in the order of
         their variance.
-
-    Raises ValueError for a model of another kind, or filters that are no pictures.
     """
     weights = _filter_pictures(model, layer)
     return _sheets(filter_cells(weights), weights, groups, columns, zoom)

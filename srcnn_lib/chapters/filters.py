@@ -241,11 +241,11 @@ def contributions(model: SRCNN, window: np.ndarray) -> Contributions:
     or over the numbers of any layer: each times its gradient, plus the biases behind
     it times theirs.
 
+    Raises ValueError for a window of another size, or a network not for luma.
+
     Parameters
     ----------
     window : (R, R) in 0…1, where R is `Architecture.receptive_field`.
-
-    Raises ValueError for a window of another size, or a network not for luma.
     """
     a = model.architecture
     wide = a.receptive_field
@@ -275,13 +275,13 @@ def silence(
 ) -> SRCNN:
     """A copy of a network without the filters `removed` of its first layer.
 
+    Raises ValueError for a filter that is not there.
+
     Parameters
     ----------
     levels : the constant, at least 0, that the map of each filter of the layer becomes
         if it is removed; None: 0.  The map's mean over pictures keeps the mean
         brightness that the later layers expect.
-
-    Raises ValueError for a filter that is not there.
     """
     n1, new = model.architecture.n[0], copy.deepcopy(model)
     if any(not 0 <= k < n1 for k in removed):

@@ -19,15 +19,15 @@ class VDSR(nn.Module):
 
     It starts as bicubic interpolation, because the last layer's weights are zero.
 
+    Source: Kim et al., "Accurate image super-resolution using very deep convolutional
+    networks", CVPR 2016, section 3.  Theirs is trained with zeros around each
+    sub-image, for several scales at once, by SGD with clipped gradients.
+
     Parameters
     ----------
     depth : number of layers, 20 in the paper; each adds two pixels to the width of
         what an output pixel sees.
     width : filters of a layer, 64 in the paper.
-
-    Source: Kim et al., "Accurate image super-resolution using very deep convolutional
-    networks", CVPR 2016, section 3.  Theirs is trained with zeros around each
-    sub-image, for several scales at once, by SGD with clipped gradients.
     """
 
     factor = 1
@@ -64,14 +64,14 @@ class FSRCNN(nn.Module):
     filter can, are half a pixel apart.  It is computed as a sub-pixel convolution,
     which is the same map and several times as fast on a CPU; see `enlarge`.
 
+    Source: Dong et al., "Accelerating the super-resolution convolutional neural
+    network", ECCV 2016, section 3.2.
+
     Parameters
     ----------
     scale : magnification.
     d, s, m : numbers of features, of features after shrinking and of mapping layers;
         the paper's FSRCNN is (56, 12, 4), FSRCNN-s (32, 5, 1).
-
-    Source: Dong et al., "Accelerating the super-resolution convolutional neural
-    network", ECCV 2016, section 3.2.
     """
 
     #: Of the transposed convolution's filter, in HR pixels.
@@ -131,13 +131,13 @@ class ESPCN(nn.Module):
     Each of the last makes one of the scale × scale pixels of a block ("sub-pixel
     convolution").
 
+    Source: Shi et al., "Real-time single image and video super-resolution using an
+    efficient sub-pixel convolutional neural network", CVPR 2016, section 2.
+
     Parameters
     ----------
     scale : magnification.
     n : numbers of filters, in the paper (64, 32).
-
-    Source: Shi et al., "Real-time single image and video super-resolution using an
-    efficient sub-pixel convolutional neural network", CVPR 2016, section 2.
     """
 
     def __init__(self, scale: int = 3, n: tuple[int, int] = (64, 32)):
