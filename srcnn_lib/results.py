@@ -41,7 +41,7 @@ KEYS = ("method", "model", "dataset", "scale", "luma")
 _key = operator.itemgetter(*KEYS)
 #: A printed number: psnr_db or ssim of an image or, where that is None, the mean;
 #: checked is "recomputed", "printed" or "quoted" (from later papers).
-_VALUE = ("metric", "image", "value", "source", "page", "checked")
+_VALUE = ("metric", "image", "value", "source", "checked")
 Printed = namedtuple("Printed", KEYS + _VALUE)
 #: What `verify` finds: the verdict is "equal", "differs" or "not here".
 Check = namedtuple("Check", "row verdict detail")
