@@ -39,12 +39,12 @@ class RunFiles:
         refused = None
         if self.state.exists():
             if not resume:
-                refused = f"{self.state}: a run was stopped here; --resume goes on"
+                refused = f"{self.state}: a run was stopped here; --resume goes on with it"
         elif self.weights.exists():
             refused = f"{self.weights}: a finished run's weights; give another --out"
         if refused and not overwrite:
             self.close()
-            raise TrainingError(f"{refused}, --overwrite replaces them")
+            raise TrainingError(f"{refused}; --overwrite begins anew")
 
     def close(self) -> None:
         """Let other runs in."""
