@@ -39,7 +39,7 @@ class RunFiles:
         refused = None
         if self.state.exists():
             if not resume:
-                refused = f"{self.state}: a run was stopped here; --resume goes on with it"
+                refused = f"{self.state}: a run was stopped here; --resume continues it"
         elif self.weights.exists():
             refused = f"{self.weights}: a finished run's weights; give another --out"
         if refused and not overwrite:
