@@ -169,7 +169,8 @@ def available(name: str) -> bool:
 def path(name: str) -> Path:
     """The folder of a set, downloaded when it is not here; raises DataError."""
     folder, _, lacking = _look(name)
-    if lacking and os.environ.get("SRCNN_OFFLINE", "0") not in ("", "0"):
+    offline = os.environ.get("SRCNN_OFFLINE", "0") not in ("", "0")
+    if lacking and offline and "folder" in registry()[name]:
         why = f"{folder / lacking[0]} is missing or damaged, and SRCNN_OFFLINE is set"
         raise DataError(f"{name} is not here: {why}; run `srcnn data fetch {name}`")
     return _download(name) if lacking else folder
