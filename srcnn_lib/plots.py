@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
+from IPython.display import SVG
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -51,6 +52,11 @@ def to_png(figure: Figure) -> bytes:
     file, about = io.BytesIO(), {PICTURES: json.dumps(found)}
     figure.savefig(file, format="png", bbox_inches=whole, metadata=about)
     return file.getvalue()
+
+
+def drawing(name: str) -> SVG:
+    """A drawing of the folder ``drawings``."""
+    return SVG(filename=Path(__file__).parent / "drawings" / f"{name}.svg")
 
 
 class Table:

@@ -72,7 +72,7 @@ def test_code_cells_are_short_and_their_outputs_compared_text(notebook):
 def test_figures_have_caption_and_alternative_text(notebook):
     for cell in code_cells(notebook):
         shown = [o.get("data", {}).get("text/plain", "") for o in cell.outputs]
-        if any("<Figure" in text for text in shown):
+        if any("<Figure" in text or "SVG object" in text for text in shown):
             options = cell.metadata.get("mystnb", {})
             caption = options.get("figure", {}).get("caption", "")
             alt = options.get("image", {}).get("alt", "")

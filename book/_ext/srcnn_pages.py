@@ -23,15 +23,17 @@ SITEMAP = """<?xml version="1.0" encoding="utf-8"?>
 </urlset>
 """
 #: A figure that has no shade from an earlier build.
-FIGURE = r'(?<!class="srcnn-figure">)<img [^>]*src="([^"]*_images/[^"]*\.png)"[^>]*>'
+FIGURE = r'(?<!class="srcnn-figure">)<img [^>]*src="([^"]*_images/[^"]*\.(?:png|svg))"[^>]*>'
 
 
 def with_shades(text: str, page: Path) -> str:
     """A page's HTML with a shade over each figure, except over its pictures, which the
     figure names.  The style sheet makes the shade act in the dark."""
     def shaded(found: re.Match) -> str:
-        with Image.open(page.parent / found[1]) as figure:
-            about = getattr(figure, "text", {}).get(plots.PICTURES)
+        about = "[]"  # a drawing
+        if not found[1].endswith(".svg"):
+            with Image.open(page.parent / found[1]) as figure:
+                about = getattr(figure, "text", {}).get(plots.PICTURES)
         if about is None:
             return found[0]
         corners = "0 0, 100% 0, 100% 100%, 0 100%, 0 0"
