@@ -100,7 +100,7 @@ def _train(args) -> int:
     names = training.Config.__dataclass_fields__
     given = {k: v for k, v in vars(args).items() if k in names and v is not None}
     config = dataclasses.replace(training.PRESETS[args.preset or "quick"], **given)
-    if args.learning_rate is None:
+    if args.learning_rate is None and args.preset != "book":
         rate = training.usual_learning_rate(config.optimiser, config.arch)
         config = dataclasses.replace(config, learning_rate=rate)
     choices = {k: vars(args)[k] for k in "device out resume overwrite threads".split()}
