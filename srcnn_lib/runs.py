@@ -1,7 +1,9 @@
 """What a run leaves on disk: a state to go on from, then weights and their card."""
 
 import contextlib
+import dataclasses
 import datetime
+import io
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +12,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from . import checkpoints
-from .models import SRCNN, Network
+from .files import write_atomically
+from .models import SRCNN, Network, describe
 from .subimages import TrainingError
 
 
@@ -24,12 +27,10 @@ class RunFiles:
     def __init__(self, folder: Path, name: str, resume: bool, overwrite: bool):
         self.weights = folder / f"{name}.safetensors"
         self.state, self.resume = folder / f"{name}.state", resume and not overwrite
-        self.left = folder / f".{name}.state.tmp"
         self.lock = FileLock(folder / f".{name}.lock")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
-            self.left.unlink(missing_ok=True)
         except Timeout:
             raise TrainingError(
                 f"{self.state}: another run is training here; give another --out"
@@ -37,10 +38,9 @@ class RunFiles:
         except OSError as error:
             raise TrainingError(f"{folder}: {error.strerror or error}") from None
         refused = None
-        if self.state.exists():
-            if not resume:
-                refused = f"{self.state}: a run was stopped here; --resume continues it"
-        elif self.weights.exists():
+        if self.state.exists() and not resume:
+            refused = f"{self.state}: a run was stopped here; --resume continues it"
+        elif self.weights.exists() and not self.state.exists():
             refused = f"{self.weights}: a finished run's weights; give another --out"
         if refused and not overwrite:
             self.close()
@@ -53,15 +53,10 @@ class RunFiles:
             Path(self.lock.lock_file).unlink()
 
     def write(self, content: dict) -> None:
-        """Write a state under a temporary name, then rename it into place."""
-        try:
-            with open(self.left, "wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(self.left, self.state)
-        except (OSError, RuntimeError) as error:  # torch's own for a full disk
-            raise OSError(f"{self.state}: can't be written ({error})") from None
+        """Write a state, whole or not at all."""
+        blob = io.BytesIO()
+        torch.save(content, blob)
+        write_atomically(self.state, blob.getbuffer())
 
     def read(self, recipe: dict) -> dict | None:
         """The state to go on from, or None; it must be of this `recipe`."""
@@ -91,11 +86,33 @@ class RunFiles:
         self.state.unlink(missing_ok=True)
 
 
+def describe_run(state, data, name: str, device: torch.device) -> dict:
+    """The card of a finished run, whose training pictures are called `name`."""
+    c, began = state.config, state.began_with
+    return {
+        "scale": c.scale,
+        "arch": c.arch,
+        "training_images": f"{name} ({data.count})",
+        "reading": "streamed" if data.large else "in memory",
+        "skipped": data.skipped,
+        "validation_images": data.validated_on,
+        "validation_bicubic_db": round(data.measure.bicubic_db(), 3),
+        "validation_psnr_db": round(state.history[-1]["psnr_db"], 3),
+        "sub_images": c.steps * c.batch,
+        "minutes": round(state.seconds / 60, 2),
+        "device": describe(device),
+        "processes": int(os.environ.get("WORLD_SIZE", 1)),
+        "config": dataclasses.asdict(c),
+        "history": state.history,
+    } | circumstances() | ({"began_with": began} if began else {})  # fmt: skip
+
+
 def circumstances() -> dict:
     """Version of PyTorch, commit of the code (None outside a checkout) and date."""
-    facts = {"torch": torch.__version__, "commit": None}
+    commit = None
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["git", "-C", Path(__file__).parent, "rev-parse", "--short", "HEAD"]
         found = subprocess.run(command, timeout=5, capture_output=True, text=True)
-        facts["commit"] = found.stdout.strip() or None
-    return facts | {"date": datetime.date.today().isoformat()}
+        commit = found.stdout.strip() or None
+    date = datetime.date.today().isoformat()
+    return {"torch": torch.__version__, "commit": commit, "date": date}

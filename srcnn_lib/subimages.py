@@ -1,8 +1,10 @@
 """What training sees: sub-images to learn from, and pictures to validate on."""
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,9 +12,9 @@ from scipy.ndimage import gaussian_filter
 from skimage.transform import AffineTransform, warp
 
 from . import datasets
-from .images import planes, to_uint8
-from .protocol import pair, psnr
-from .resize import imresize
+from .images import to_uint8
+from .protocol import degrade, pair, psnr
+from .resize import bicubic, imresize
 
 #: Share of the sub-images that importance sampling draws by their error.
 IMPORTANT = 0.7
@@ -28,12 +30,9 @@ class TrainingError(RuntimeError):
 class Windows:
     """Pictures, and how to cut sub-images from them.
 
+    `pictures` are [(input, label)], float32 (h, w, c) and (h·factor, w·factor, c), 0…1.
     A window is the number of its picture, and row and column of its upper left pixel in
     the input.
-
-    Attributes
-    ----------
-    pictures : [(input, label)], float32 (h, w, c) and (h·factor, w·factor, c), 0…1.
     """
 
     def __init__(self, size, border, stride, device, factor):
@@ -52,26 +51,23 @@ class Windows:
         self.loader = None
 
     def cut(self, windows: torch.Tensor, symmetry: torch.Tensor | int = 0):
-        """Cut sub-images.
+        """Cut sub-images: inputs (B, c, size / factor, …) and labels (B, c, size -
+        2·border, …), 0…1.
 
-        Parameters
-        ----------
-        windows : (B, 3), as from `SubImages.grid`.
-        symmetry : (B,) in 0…7, or one number; 0 leaves the sub-image as it is.
-
-        Returns
-        -------
-        Input (B, c, size / factor, …) and label (B, c, size - 2·border, …), 0…1.
+        `windows` are (B, 3), as from `SubImages.grid`.  `symmetry`, (B,) or one number,
+        is 0…3 quarter turns, and from 4 on also a flip.
         """
         f, b, inputs, labels = self.factor, self.border, [], []
-        for k, row, column in windows.tolist():
+        symmetry = torch.as_tensor(symmetry).expand(len(windows)).tolist()
+        for (k, row, column), turns in zip(windows.tolist(), symmetry):
             bottom, right = row + self.size, column + self.size
             given, label = self.pictures[k]
-            inputs.append(given[row:bottom, column:right])
             inner = slice((row + b) * f, (bottom - b) * f)
-            labels.append(label[inner, (column + b) * f : (right - b) * f])
-        turned = (_turn(np.stack(part), symmetry) for part in (inputs, labels))
-        return tuple(torch.from_numpy(t).to(self.device).movedim(3, 1) for t in turned)
+            label = label[inner, (column + b) * f : (right - b) * f]
+            inputs.append(_turned(given[row:bottom, column:right], turns))
+            labels.append(_turned(label, turns))
+        both = (torch.from_numpy(np.stack(part)) for part in (inputs, labels))
+        return tuple(part.to(self.device).movedim(3, 1) for part in both)
 
     def room(self, picture: int) -> tuple[int, int]:
         """Number of rows and of columns in which a window can begin."""
@@ -96,7 +92,7 @@ class SubImages(Windows):
 
     Parameters
     ----------
-    images : uint8 pictures, grey or RGB; or pairs from `protocol.pair`.
+    images : uint8 pictures, grey or RGB.
     size : width of a sub-image in pixels; smaller pictures are left out, and it is a
         TrainingError if none is large enough.
     border : pixels that the network loses on each side: the label is that much smaller.
@@ -111,12 +107,12 @@ class SubImages(Windows):
         self, images, scale, size, border, stride=14, device="cpu", factor=1, colour="y"
     ):
         super().__init__(size, border, stride, device, factor)
-        self.wide = []
-        for image in images:
-            both = image if isinstance(image, tuple) else pair(image, scale, colour)
-            if min(both[1].shape[:2]) >= size:
-                given, label, wide = as_input(*both, factor)
-                self.pictures.append((given, label))
+        self.wide = []  # the bicubic images
+        for wide, hr in (pair(image, scale, colour) for image in images):
+            if min(hr.shape[:2]) >= size:
+                wide, hr = np.atleast_3d(wide), np.atleast_3d(hr)
+                given = wide if factor == 1 else imresize(hr, 1 / factor)
+                self.pictures.append((given.astype(np.float32, copy=False), hr))
                 self.wide.append(wide)
         if not self.pictures:
             raise TrainingError(f"no training picture has {size}×{size} pixels")
@@ -139,9 +135,8 @@ class SubImages(Windows):
     def batch(self, step: int, count: int, sampling: str, seed: int, part=slice(None)):
         """Mini-batch number `step`, which depends on `seed` and `step` alone.
 
-        `sampling` is random, importance or grid; this process takes `part` of the
-        `count` sub-images.  Returns input and label as from `cut`, and weights (B,), or
-        None where all count alike.
+        `sampling` is random, importance or grid; this process takes `part` of `count`
+        sub-images.  Returns inputs, labels, and weights (B,) or None if all are equal.
         """
         generator = torch.Generator().manual_seed(seed * 2**32 + step)
         if sampling == "importance":
@@ -170,8 +165,8 @@ class SubImages(Windows):
 
         With probability `IMPORTANT` a position is drawn in proportion to the input's
         root mean squared error there, otherwise all are equally likely.  Returns input,
-        label and weights (B,) that make up for it: the weighted mean over many draws is
-        the mean over all positions, but fewer draws come near it.
+        label and weights (B,): the weighted mean over many draws is the mean over all
+        positions, but fewer draws come near it.
         """
         chance = torch.rand(count, generator=generator, dtype=torch.float64)[part]
         symmetry = torch.randint(8, (count,), generator=generator)[part]
@@ -206,28 +201,11 @@ def important(likely: torch.Tensor, chance: torch.Tensor):
     return place, (1 / (len(likely) * (likely[place] - before))).float()
 
 
-def as_input(wide: np.ndarray, hr: np.ndarray, factor: int):
-    """Input, label and bicubic image, (H, W, c), from a pair."""
-    wide, hr = np.atleast_3d(wide), np.atleast_3d(hr)
-    if factor == 1:
-        return wide, hr, wide
-    return imresize(hr, 1 / factor).astype(np.float32), hr, wide
-
-
-@cache
-def _symmetries(size: int) -> np.ndarray:
-    """(8, size²): the pixels of a square in the order of its turns and flips."""
-    square = np.arange(size**2).reshape(size, size)
-    turned = [np.rot90(square, k) for k in range(4)]
-    return np.stack([*turned, *(t[:, ::-1] for t in turned)]).reshape(8, -1)
-
-
-def _turn(squares: np.ndarray, symmetry) -> np.ndarray:
-    """(B, s, s, c), each square in its symmetry."""
-    count, size, _, channels = squares.shape
-    pixels = _symmetries(size)[symmetry]
-    flat = squares.reshape(count, -1, channels)
-    return flat[np.arange(count)[:, None], pixels].reshape(squares.shape)
+def _turned(square: np.ndarray, symmetry: int) -> np.ndarray:
+    """(s, s, c) in one of its eight symmetries: as ``np.rot90``, but a faster view."""
+    square = square.swapaxes(0, 1) if symmetry % 2 else square
+    down, right = (symmetry in turned for turned in ((1, 2, 5, 6), (2, 3, 4, 5)))
+    return square[:: -1 if down else 1, :: -1 if right else 1]
 
 
 # Data augmentation -----------------------------------------------------------
@@ -267,17 +245,43 @@ def warped(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return to_uint8(warp(image.astype(float), onto.inverse, **how))
 
 
-def usable(image: np.ndarray, size: int, scale: int) -> np.ndarray:
-    """The picture, if training can use it.  ValueError: why it can't."""
-    if image.dtype != np.uint8:
-        raise ValueError("more than 8 bits per channel; save it with 8")
-    if image.ndim == 3 and image.shape[2] == 4:
-        if image[..., 3].min() < 255:
-            raise ValueError("has transparency; save it without")
-        image = image[..., :3]
-    if min(n - n % scale for n in image.shape[:2]) < size:
-        raise ValueError(f"smaller than a sub-image of {size}×{size} pixels")
-    return image
+def read_usable(images, name: str, size: int, scale: int, skipped: dict):
+    """A picture that training can use; otherwise None, and `skipped` says why."""
+    try:
+        image = images[name]
+        if image.dtype != np.uint8:
+            raise ValueError("more than 8 bits per channel; save it with 8")
+        if image.shape[2:] == (4,):
+            if image[..., 3].min() < 255:
+                raise ValueError("has transparency; save it without")
+            image = image[..., :3]
+        if min(n - n % scale for n in image.shape[:2]) < size:
+            raise ValueError(f"smaller than a sub-image of {size}×{size} pixels")
+        return image
+    except Exception as error:  # whatever is wrong with a file
+        skipped[name] = " ".join(str(error).split())
+
+
+def read_all_usable(images: Mapping, size: int, scale: int, skipped: dict) -> dict:
+    """All pictures that training can use; TrainingError if there are none."""
+    read = {name: read_usable(images, name, size, scale, skipped) for name in images}
+    found = {name: image for name, image in read.items() if image is not None}
+    if read and not found:
+        name, reason = next(iter(skipped.items()))
+        raise TrainingError(f"{name}: {reason}; there is no other picture to use")
+    return found
+
+
+def fingerprint(images: Mapping, of_files: bool = False) -> str:
+    """The sha256 of pictures, or of the names and sizes of their files."""
+    digest = hashlib.sha256()
+    for name in images:
+        if of_files:
+            size = images.paths[name].stat().st_size
+            digest.update(os.fsencode(f"{name}/{size}/"))
+        else:
+            digest.update(repr(images[name].shape).encode() + images[name].tobytes())
+    return digest.hexdigest()
 
 
 # Validation ------------------------------------------------------------------
@@ -291,13 +295,14 @@ def split(images: Mapping[str, np.ndarray]):
     """
     if datasets.available("BSDS500-val"):
         found = datasets.load("BSDS500-val")
-        if isinstance(images, datasets.Dataset):  # a copy of a file has its size
-            known = {path.stat().st_size for path in images.paths.values()}
-            kept = [k for k, p in found.paths.items() if p.stat().st_size not in known]
-        else:
-            known = {image.tobytes() for image in images.values()}
-            kept = [k for k, image in found.items() if image.tobytes() not in known]
-        if kept:
+
+        def content(pictures, name):  # of files, the size will do
+            if isinstance(images, datasets.Dataset):
+                return pictures.paths[name].stat().st_size
+            return pictures[name].tobytes()
+
+        known = {content(images, name) for name in images}
+        if kept := [name for name in found if content(found, name) not in known]:
             return images, _part(found, kept), "BSDS500 val"
     names = list(images)
     if len(names) < 2:
@@ -318,30 +323,23 @@ def _part(images: Mapping, names: list[str]) -> Mapping:
 class Validation:
     """Mean PSNR on pictures that are neither trained on nor test pictures.
 
-    Parameters
-    ----------
-    images : uint8 pictures; the middle `size` pixels of each are used.
-    scale : magnification, and the border left out; it is a TrainingError if no picture
-        is larger than two borders.
-    factor : 1 if networks read the bicubic image; the scale if they read the LR image.
-    colour : see `images.planes`; the error is that of all planes together.
+    The middle `size` pixels of uint8 pictures are used, by the protocol for `scale`; it
+    is a TrainingError if none is larger than two borders.  `factor` is as of
+    `SubImages`.  With three planes, see `images.planes`, the error is that of all.
     """
 
     def __init__(self, images, scale, size=168, device="cpu", factor=1, colour="y"):
         self.scale, self.pictures, size = scale, [], size - size % scale
         for image in images:
-            hr = planes(image, colour)
-            height, width = (n - n % scale for n in hr.shape[:2])
+            height, width = (n - n % scale for n in image.shape[:2])
             top, left = (max(0, (n - size) // 2) for n in (height, width))
-            hr = hr[top:height, left:width][:size, :size]
-            if min(hr.shape[:2]) <= 2 * scale:
-                continue
-            wide, _ = pair(hr, scale, "y" if hr.ndim == 2 else "rgb")
-            given = wide
-            if factor > 1:
-                given = imresize(hr / 255.0, 1 / scale).astype(np.float32)
-            given = torch.from_numpy(np.atleast_3d(given)).permute(2, 0, 1)[None]
-            self.pictures.append((given.to(device), wide, hr))
+            middle = image[top:height, left:width][:size, :size]
+            if min(middle.shape[:2]) > 2 * scale:
+                hr, lr = degrade(middle, scale, colour=colour)
+                wide = bicubic(lr, scale).astype(np.float32)
+                given = np.atleast_3d(wide if factor == 1 else lr.astype(np.float32))
+                given = torch.from_numpy(given).permute(2, 0, 1)[None]
+                self.pictures.append((given.to(device), wide, hr))
         if not self.pictures:
             raise TrainingError(f"no validation picture exceeds {2 * scale} pixels")
 

@@ -3,9 +3,11 @@
 import contextlib
 import copy
 import dataclasses
+import functools
 import hashlib
 import math
 import os
+import re
 import signal
 import threading
 import time
@@ -19,12 +21,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from . import checkpoints
-from .models import INITIALISATIONS, SRCNN, Network, choose_device, describe, initialise
+from . import checkpoints, streams, subimages
+from .images import COLOURS
+from .models import INITIALISATIONS, SRCNN, Network, choose_device, initialise
 from .muon import Muon, revive
 from .recipes import PRESETS, Config, same, usual_learning_rate
-from .runs import RunFiles, circumstances
-from .streams import TrainingData
+from .runs import RunFiles, describe_run
 from .subimages import SubImages, TrainingError, Validation, split
 from .threads import Threads
 
@@ -65,8 +67,8 @@ def train(
 
     Parameters
     ----------
-    images : name → uint8 picture, grey or RGB.  A `datasets.Dataset` that is too large
-        for memory is streamed.  See `split`.
+    images : name → uint8 picture, grey or RGB; see `split`.  A `datasets.Dataset` that
+        is too large for memory is streamed.
     network : to train in place of the SRCNN that `config` describes, from the weights
         that it has; it is left as it was.
     device : auto, cpu or cuda.
@@ -78,13 +80,9 @@ def train(
     on_validate : called with each new row of the history and the network as it would be
         kept; the time this takes is not counted.
 
-    Raises
-    ------
-    ValueError : for an impossible recipe or device.
-    TrainingError : for unfit pictures, a state of another run, a folder in use, or a
-        loss that is no longer finite.
-    OSError : when the state or the weights can't be written.
-    KeyboardInterrupt : after the state has been written to `out`.
+    Raises ValueError for an impossible recipe or device; TrainingError for unfit
+    pictures, a state of another run, a folder in use, or a loss that is no longer
+    finite; OSError when files can't be written; KeyboardInterrupt after the state was.
     """
     if network is not None:
         config = dataclasses.replace(config, arch=network.name, init="given")
@@ -97,7 +95,7 @@ def train(
             files = RunFiles(Path(out), stem, resume, overwrite)
             stack.callback(files.close)
         state = _State(config, network, target)
-        data = TrainingData(images, config, state.model, target)
+        data = _Data(images, config, state.model, target)
         recipe = {"recipe": dataclasses.asdict(config), "pictures": data.fingerprint}
         content = _from_first(files and files.read(recipe))
         if content is not None:
@@ -105,31 +103,10 @@ def train(
         loop = _Loop(state, data, part, rank, on_validate)
         loop.save = files and (lambda: files.write(state.content() | recipe))
         loop.run(Threads(threads), progress and rank == 0)
-        card = _card(state, data, name, target) if rank == 0 else {}
+        card = describe_run(state, data, name, target) if rank == 0 else {}
         if files is not None:
             files.finish(state.kept(), card)
     return Run(state.kept(), config, state.history, card)
-
-
-def _card(state: "_State", data: TrainingData, name: str, device) -> dict:
-    """How the weights were made."""
-    c, began = state.config, state.began_with
-    return {
-        "scale": c.scale,
-        "arch": c.arch,
-        "training_images": f"{name} ({data.count})",
-        "reading": "streamed" if data.large else "in memory",
-        "skipped": dict(data.skipped),
-        "validation_images": data.validated_on,
-        "validation_bicubic_db": round(data.measure.bicubic_db(), 3),
-        "validation_psnr_db": round(state.history[-1]["psnr_db"], 3),
-        "sub_images": c.steps * c.batch,
-        "minutes": round(state.seconds / 60, 2),
-        "device": describe(device),
-        "processes": int(os.environ.get("WORLD_SIZE", 1)),
-        "config": dataclasses.asdict(c),
-        "history": state.history,
-    } | circumstances() | ({"began_with": began} if began else {})  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -160,19 +137,39 @@ def _from_first(value):
     return box[0]
 
 
-@contextlib.contextmanager
-def _ctrl_c(loop: "_Loop"):
-    """Ctrl-C only sets `loop.stopped`, so that no step is left half done."""
-    main = threading.current_thread() is threading.main_thread()
-    usual = signal.getsignal(signal.SIGINT)
-    if not main or usual is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: setattr(loop, "stopped", True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
+class _Data:
+    """Mini-batches to learn from, in memory or streamed, and pictures to validate on.
+
+    `skipped` is name → reason of the pictures that could not be used.
+    """
+
+    def __init__(self, images, config: Config, network: Network, device: torch.device):
+        c, self.skipped = config, {}
+        self.large = streams.is_large(images, COLOURS[c.colour], c.augment)
+        if self.large and (c.augment or network.factor > 1):
+            raise TrainingError(
+                "data augmentation and networks that read the LR image need pictures "
+                "that fit in memory; give fewer"
+            )
+        if not self.large:
+            images = subimages.read_all_usable(images, c.size, c.scale, self.skipped)
+        training, validation, origin = split(images)
+        if self.large:
+            validation = subimages.read_all_usable(validation, 1, c.scale, self.skipped)
+        self.count, self.validated_on = len(training), f"{origin} ({len(validation)})"
+        self.fingerprint = subimages.fingerprint(training, self.large)
+        kind = {"device": device, "factor": network.factor, "colour": c.colour}
+        self.measure = Validation(validation.values(), c.scale, **kind)
+        if self.large:
+            crops = streams.Crops(training, c.size, c.scale, c.seed, c.colour)
+            self.batches = functools.partial(
+                streams.Stream, crops, network.border, c.stride, device, count=c.batch,
+                steps=c.steps, skipped=self.skipped,
+            )  # fmt: skip
+        else:
+            shown = subimages.copies(training.values(), c.augment, c.seed)
+            held = SubImages(shown, c.scale, c.size, network.border, c.stride, **kind)
+            self.batches = lambda first, part: held
 
 
 class _State:
@@ -239,11 +236,11 @@ def _start(config: Config) -> tuple[SRCNN, dict | None]:
     if init in INITIALISATIONS:
         generator = torch.Generator().manual_seed(config.seed)
         return initialise(SRCNN(*wanted), init, generator), None
-    name, _, scale = init.rpartition("_x")
-    if init.endswith(".safetensors"):
-        name, scale = init, None
-    model = checkpoints.load(name, scale and int(scale))
-    path = checkpoints.locate(name, scale and int(scale))
+    name, scale = init, None
+    if not init.endswith(".safetensors"):
+        name, _, scale = init.rpartition("_x")
+        scale = int(scale)
+    model, path = checkpoints.load(name, scale), checkpoints.locate(name, scale)
     if model.architecture != wanted:
         raise TrainingError(f"{init} is {model.architecture}, not {wanted}")
     if path.suffix != ".safetensors":
@@ -260,15 +257,12 @@ def _optimisers(model: Network, c: Config) -> list[torch.optim.Optimizer]:
     filters = {conv.weight for conv in model.convs[:-1]} & set(learnt)
     if c.optimiser == "muon":
         rest = [p for p in learnt if p not in filters]
+        adam = torch.optim.Adam(rest, lr=rate / 10, fused=True)
         filters = [p for p in learnt if p in filters]
-        return [Muon(filters, rate)] * bool(filters) + [
-            torch.optim.Adam(rest, lr=rate / 10, fused=True)
-        ]
-    groups = [
-        {"params": [p], "lr": rate if p in filters
-         else rate * (c.last_rate if p is model.convs[-1].weight else 0.1)}
-        for p in learnt
-    ]  # fmt: skip
+        return [Muon(filters, rate), adam] if filters else [adam]
+    last = model.convs[-1].weight
+    shares = (1 if p in filters else c.last_rate if p is last else 0.1 for p in learnt)
+    groups = [{"params": [p], "lr": rate * s} for p, s in zip(learnt, shares)]
     return [torch.optim.SGD(groups, momentum=0.9)]
 
 
@@ -289,7 +283,7 @@ def _loss(out, label, weight: torch.Tensor | None, c: Config) -> torch.Tensor:
 class _Loop:
     """Steps; process 0 also validates and saves the state."""
 
-    def __init__(self, state, data, part, rank, on_validate):
+    def __init__(self, state: _State, data: _Data, part: slice, rank: int, on_validate):
         self.state, self.data, self.part, self.rank = state, data, part, rank
         self.save, self.on_validate, self.net = None, on_validate, state.model
         if dist.is_initialized():
@@ -298,9 +292,9 @@ class _Loop:
 
     def run(self, threads: Threads, progress: bool) -> None:
         state, c = self.state, self.state.config
-        batches = contextlib.closing(self.data.batches(state.step, self.part))
+        batches = self.data.batches(first=state.step, part=self.part)
         saved, loss = time.monotonic(), torch.zeros(())
-        with batches as batches, _ctrl_c(self), tqdm(
+        with contextlib.closing(batches), self._ctrl_c(), tqdm(
             total=c.steps, initial=state.step, disable=not progress, unit="step",
             desc=f"{c.arch} x{c.scale}", mininterval=0.5,
         ) as bar:  # fmt: skip
@@ -324,20 +318,31 @@ class _Loop:
                 state.seconds += time.monotonic() - began
                 bar.update()
 
+    @contextlib.contextmanager
+    def _ctrl_c(self):
+        """Ctrl-C only sets `stopped`, so that no step is left half done."""
+        main = threading.current_thread() is threading.main_thread()
+        usual = signal.getsignal(signal.SIGINT)
+        if main and usual is signal.default_int_handler:
+            signal.signal(signal.SIGINT, lambda *_: setattr(self, "stopped", True))
+        try:
+            yield
+        finally:
+            if main:
+                signal.signal(signal.SIGINT, usual)
+
     def _step(self, batches) -> torch.Tensor:
         state, c = self.state, self.state.config
-        inputs, labels, weights = batches.batch(
-            state.step, c.batch, c.sampling, c.seed, self.part
-        )
+        count = c.batch, c.sampling, c.seed, self.part
+        inputs, labels, weights = batches.batch(state.step, *count)
         self.net.train()
         for optimiser in state.optimisers:
             optimiser.zero_grad()
         try:
             loss = _loss(self.net(inputs, "valid"), labels, weights, c)
             loss.backward()
-        except (RuntimeError, MemoryError) as error:
-            full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-            if not full and "allocate memory" not in str(error):
+        except RuntimeError as error:
+            if not re.search("out of memory|allocate memory", str(error)):
                 raise
             raise TrainingError(
                 f"a mini-batch of {c.batch} sub-images of {c.size}×{c.size} pixels "
@@ -362,14 +367,12 @@ class _Loop:
 
     def _look(self, loss: torch.Tensor) -> None:
         """Stop when the loss or a weight is no longer finite."""
-        state = self.state
-        weights = (*state.model.parameters(), *state.average.parameters())
-        if torch.isfinite(loss) and all(torch.isfinite(p).all() for p in weights):
-            return
-        raise TrainingError(
-            f"the loss is no longer finite at step {state.step}; take a smaller "
-            "learning_rate (a state on disk is of an earlier step, and good)"
-        )
+        weights = self.state.model.parameters()
+        if not all(torch.isfinite(values).all() for values in (loss, *weights)):
+            raise TrainingError(
+                f"the loss is no longer finite at step {self.state.step}; take a lower "
+                "learning_rate (a state on disk is of an earlier step, and good)"
+            )
 
     def _validation_is_due(self) -> bool:
         """Also true where a run was stopped between a step and its row."""
@@ -379,14 +382,14 @@ class _Loop:
         return step == c.steps or (c.validate_every and step % c.validate_every == 0)
 
     def _validate(self, bar) -> None:
-        state = self.state
+        state, kept = self.state, self.state.kept()
         row = {
             "step": state.step,
             "sub_images": state.step * state.config.batch,
             "seconds": round(state.seconds, 2),
-            "psnr_db": round(self.data.measure.psnr_db(state.kept()), 4),
+            "psnr_db": round(self.data.measure.psnr_db(kept), 4),
         }
         state.history.append(row)
         bar.set_postfix_str(f"validation {row['psnr_db']:.2f} dB")
         if self.on_validate is not None:
-            self.on_validate(row, state.kept())
+            self.on_validate(row, kept)

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from test_training import MUON, TINY, train, weights
 
-from srcnn_lib import runs, training
+from srcnn_lib import training
 from srcnn_lib.training import TrainingError
 
 ROOT = Path(__file__).parent.parent
@@ -209,12 +210,8 @@ def test_a_folder_in_use_is_refused(pictures, tmp_path):
 
 def test_a_full_disk_leaves_the_last_state(pictures, stopped, monkeypatch):
     before = stopped.read_bytes()
-
-    def full(content, file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(runs.torch, "save", full)
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr(os, "fsync", full)
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0)
     with pytest.raises(OSError, match="No space left") as caught:
         train(TINY, pictures, out=stopped.parent, resume=True)
