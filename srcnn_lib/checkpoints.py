@@ -72,12 +72,11 @@ def locate(name: str, scale: int | None = None) -> Path:
 
 
 def load(name: str, scale: int | None = None) -> SRCNN:
-    """Load a network by name or from a file, on the CPU.
+    """Load a network, on the CPU; CheckpointError for unknown or damaged weights.
 
     `name` is such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
-    .safetensors or .mat.  A card for another scale is an error; where there is no card,
-    a file name that says another one, such as x3.mat, is a warning.  Raises
-    CheckpointError for unknown, unfit or damaged weights.
+    .safetensors or .mat.  A card for another scale is an error; a file name for another
+    one, such as x3.mat, which has no card, is a warning.
     """
     path = locate(name, scale)
     if path.suffix == ".mat":
@@ -89,8 +88,8 @@ def load(name: str, scale: int | None = None) -> SRCNN:
     if scale and card.get("scale") not in (None, scale):
         raise CheckpointError(f"{path}: is for x{card['scale']}, not x{scale}")
     try:
-        sizes = tuple(card["f"]), tuple(card["n"]), card["channels"]
-        model = SRCNN(*sizes, card.get("residual", False))
+        sizes = card["f"], card["n"], card["channels"], card.get("residual", False)
+        model = SRCNN(*sizes)
         model.load_state_dict(tensors)
         return model
     except (KeyError, RuntimeError, TypeError, ValueError) as e:
@@ -113,15 +112,15 @@ def read_card(path: str | os.PathLike) -> dict:
 
 def read_tensors(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict]:
     """The tensors of a .safetensors file, all finite, on the CPU, and its card."""
-    card = read_card(path)  # checks the file, too
-    return _finite(load_file(path), path), card
+    card, tensors = read_card(path), load_file(path)  # the first checks the file, too
+    _check_finite(tensors, path)
+    return tensors, card
 
 
-def _finite(tensors: dict[str, torch.Tensor], path) -> dict[str, torch.Tensor]:
+def _check_finite(tensors: dict[str, torch.Tensor], path) -> None:
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} is not finite; take other weights")
-    return tensors
 
 
 def budget(card: dict, key: str) -> float:
@@ -173,7 +172,7 @@ def _load_mat(path: Path) -> SRCNN:
             conv.bias.data.copy_(torch.tensor(bias))
     except Exception as e:  # scipy raises many kinds
         raise _damaged(path, e, "the authors' weights") from None
-    _finite(model.state_dict(), path)
+    _check_finite(model.state_dict(), path)
     return model
 
 

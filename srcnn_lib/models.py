@@ -18,13 +18,10 @@ INITIALISATIONS = ("paper", "default", "identity")
 class Architecture(NamedTuple):
     """What fixes a network's layers.
 
-    Parameters
-    ----------
-    f : filter sizes in pixels, odd, one a layer; also (9, 3, 5) and (9, 5, 5) in the
-        paper.
-    n : numbers of filters, of all layers but the last.
-    channels : of the input and the output; 1 for luma.
-    residual : whether the layers give what is to be added to the input.
+    `f` are filter sizes in pixels, odd, one a layer; in the paper also (9, 3, 5) and
+    (9, 5, 5).  `n` are numbers of filters, of all layers but the last.  `channels` are
+    those of input and output, 1 for luma.  The layers of a `residual` network give what
+    is to be added to the input.
     """
 
     f: tuple[int, ...] = (9, 1, 5)
@@ -34,10 +31,8 @@ class Architecture(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> "Architecture":
-        """From ``9-1-5``, or ``9-1-5_128-64`` for other numbers of filters.
-
-        ValueError for a name that is not of this form.
-        """
+        """From ``9-1-5``, or ``9-1-5_128-64`` for other numbers of filters, else
+        ValueError."""
         match = re.fullmatch(r"(\d+(?:-\d+)+)(?:_(\d+(?:-\d+)*))?", name)
         if match is None:
             raise ValueError(f"architecture must look like 9-1-5, not {name!r}")
@@ -96,15 +91,10 @@ class SRCNN(nn.Module):
     """Y ↦ F(Y): three convolutions, a ReLU after each but the last.
 
     Source: Dong et al., TPAMI 2016, section 3.1, equations 1–3; the paper's network is
-    not residual.
-
-    Parameters
-    ----------
-    f, n, channels, residual : see `Architecture`.
+    not residual.  For the parameters see `Architecture`.
     """
 
-    #: It reads an image that bicubic interpolation has enlarged already.
-    factor = 1
+    factor = 1  # it reads an image that bicubic interpolation has enlarged already
 
     def __init__(self, f=(9, 1, 5), n=(64, 32), channels: int = 1, residual=False):
         super().__init__()
@@ -127,19 +117,13 @@ class SRCNN(nn.Module):
         return self.architecture.border
 
     def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
-        """Enhance an image that was enlarged by bicubic interpolation.
+        """Enhance an image that was enlarged by bicubic interpolation: (B, channels, H,
+        W) in 0…1 → (B, channels, H', W'), about 0…1, not clipped.
 
-        Parameters
-        ----------
-        y : (B, channels, H, W), in 0…1.
-        padding : ``same`` repeats the edge pixels before every layer, as the authors'
-            test code does; the output is as large as the input.  ``valid`` pads
-            nothing, as in their training; the output loses `border` pixels on each
-            side.  ValueError for another.
-
-        Returns
-        -------
-        (B, channels, H', W'), about 0…1, not clipped.
+        The padding ``same`` repeats the edge pixels before every layer, as the authors'
+        test code does; the output is as large as the input.  ``valid`` pads nothing, as
+        in their training; the output loses `border` pixels on each side.  ValueError
+        for another.
         """
         # Only the last is kept: the maps of a large image are many times its size.
         out = deque(self.layers(y, padding), maxlen=1).pop()
@@ -171,17 +155,15 @@ class SRCNN(nn.Module):
 def initialise(model: SRCNN, how: str = "identity", generator=None) -> SRCNN:
     """Set the weights at which training starts, in place; returns the model.
 
-    Parameters
-    ----------
-    how : ``paper``: Gaussian of σ = 0.001, biases zero (TPAMI section 3.3);
-        ``default``: PyTorch's own (uniform within ±1/√fan-in);
-        ``identity``: one filter of each layer passes the input on and the last layer
-        reads only that one, so that the network starts as the bicubic image that it is
-        given.  The other filters are as default, but sum to zero: they respond to
-        detail, not to brightness, which would leave many of them dead.  The last layer
-        of a residual network starts with zeros.
-        ValueError for another, or if more channels than filters should pass.
-    generator : a torch.Generator, for reproducible weights.
+    ``paper``: Gaussian of σ = 0.001, biases zero (TPAMI section 3.3).
+    ``default``: PyTorch's own, uniform within ±1/√fan-in.
+    ``identity``: one filter of each layer passes the input on and the last layer reads
+    only that one, so that the network starts as the bicubic image that it is given.
+    The other filters are as default, but sum to zero: they respond to detail, not to
+    brightness, which would leave many of them dead.  The last layer of a residual
+    network starts with zeros.
+
+    ValueError for another start, or if more channels than filters should pass.
     """
     if how not in INITIALISATIONS:
         raise ValueError(f"init must be paper, default or identity, not {how!r}")

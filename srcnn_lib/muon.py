@@ -35,11 +35,8 @@ class Muon(torch.optim.Optimizer):
     no direction is left behind.  The last layer of SRCNN is a single filter and has
     only one direction: it and the biases belong to another optimiser, such as Adam.
 
-    Parameters
-    ----------
-    filters : parameters of two dimensions or more.
-    lr : learning rate, in weights.
-    momentum : decay of the mean of the gradients; the update looks ahead (Nesterov).
+    `lr` is the learning rate, in weights, and `momentum` the decay of the mean of the
+    gradients; the update looks ahead (Nesterov).
     """
 
     def __init__(self, filters, lr: float = 0.02, momentum: float = 0.95):
@@ -49,19 +46,14 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure=None) -> None:
         """Update every filter bank that has a gradient; frozen ones have none."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._update(weight, group["lr"], group["momentum"])
-
-    def _update(self, weight, lr, momentum) -> None:
-        state = self.state[weight]
-        if not state:
-            state["mean"] = torch.zeros_like(weight)
-        mean = state["mean"].lerp_(weight.grad, 1 - momentum)
-        ahead = weight.grad.lerp(mean, momentum)
-        matrix = orthogonalise(ahead.flatten(1))
-        taller = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
-        weight.sub_(lr * taller * matrix.view_as(weight))
+            lr, momentum = group["lr"], group["momentum"]
+            for weight in (w for w in group["params"] if w.grad is not None):
+                mean = self.state[weight].setdefault("mean", torch.zeros_like(weight))
+                mean.lerp_(weight.grad, 1 - momentum)
+                ahead = weight.grad.lerp(mean, momentum)
+                matrix = orthogonalise(ahead.flatten(1))
+                taller = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                weight.sub_(lr * taller * matrix.view_as(weight))
 
 
 @torch.no_grad()
@@ -71,16 +63,12 @@ def revive(convs, muon: Muon, generator: torch.Generator, average=None) -> int:
     The ReLU of a dead filter outputs zero for every sub-image, so the filter gets no
     gradient and stays dead.  Once its momentum has faded it gets new weights, and the
     next layer's weights for it become zero, so that the network's output is as before.
+    `convs` are the network's convolutions in order; `muon` updates all but the last.
+    `average`, the convolutions of an averaged copy, are changed in the same way: a mean
+    of old and new weights would be neither.
 
     Source: G. Sokar et al., "The dormant neuron phenomenon in deep reinforcement
     learning", ICML 2023.
-
-    Parameters
-    ----------
-    convs : the network's convolutions in order.
-    muon : the optimiser of all but the last.
-    average : the convolutions of an averaged copy, which is changed in the same way:
-        a mean of old and new weights would be neither.
     """
     count = 0
     for k, (conv, after) in enumerate(pairwise(convs)):

@@ -1,16 +1,11 @@
 """Large pictures in square tiles with a halo, so that little memory is needed."""
 
+from collections import namedtuple
 from collections.abc import Iterator
-from typing import NamedTuple
 
-
-class Tile(NamedTuple):
-    """Rows and columns of one tile, as slices: `outer` is what is worked on, the tile
-    and its halo; `inner`, counted from its corner, is kept and goes to `place`."""
-
-    outer: tuple[slice, slice]
-    inner: tuple[slice, slice]
-    place: tuple[slice, slice]
+#: Rows and columns of one tile, as slices: `outer` is what is worked on, the tile and
+#: its halo; `inner`, counted from its corner, is kept and goes to `place`.
+Tile = namedtuple("Tile", "outer inner place")
 
 
 def tiles(shape: tuple[int, int], size: int, halo: int) -> Iterator[Tile]:
