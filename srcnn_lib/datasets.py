@@ -47,16 +47,13 @@ def names() -> list[str]:
 
 @dataclass(eq=False)
 class Dataset(UserDict[str, np.ndarray]):
-    """Pictures by name, in sorted order; each is read when it is asked for.
-
-    `showcase` is for the figures; `stands_for` is the set whose fallback this one is.
-    """
+    """Pictures by name, in sorted order; each is read when it is asked for."""
 
     name: str
     paths: dict[str, Path] = field(repr=False)
     is_demo: bool = False  # whether embedded photographs are among them
-    showcase: str | None = None
-    stands_for: str | None = None
+    showcase: str | None = None  # for the figures
+    stands_for: str | None = None  # the set whose fallback this one is
 
     def __post_init__(self) -> None:
         self.data = self.paths = dict(sorted(self.paths.items()))
@@ -69,11 +66,8 @@ class Dataset(UserDict[str, np.ndarray]):
 
 
 def load(name: str, *, fallback: str | None = None) -> Dataset:
-    """Open a set of pictures, downloaded when it is not here.
-
-    When it can't be had, the set `fallback`, such as "demo-test", is opened instead;
-    without one that is a DataError.
-    """
+    """Open a set of pictures, downloaded when it is not here.  When it can't be had,
+    the set `fallback`, such as "demo-test", is opened; without one it's a DataError."""
     try:
         folder, entry = path(name), registry()[name]
     except DataError:
@@ -115,13 +109,9 @@ def from_folder(path: str | os.PathLike, subfolders: bool = False) -> Dataset:
 
 def gather(names: list[str], fallback: str | None = None) -> Dataset:
     """Sets, and folders with all folders in them, as one; `fallback` as of `load`.
-
-    Of several, the names of pictures begin with the given name.
-    """
-    parts = {
-        n: load(n, fallback=fallback) if n in registry() else from_folder(n, True)
-        for n in names
-    }
+    Of several, the names of pictures begin with the given name."""
+    parts = {n: load(n, fallback=fallback) if n in registry() else from_folder(n, True)
+             for n in names}  # fmt: skip
     if len(parts) == 1:
         return next(iter(parts.values()))
     paths = {f"{n}/{key}": p for n in parts for key, p in parts[n].paths.items()}
@@ -138,9 +128,7 @@ def cache() -> Path:
 
 def _look(name: str, verify: bool = True) -> tuple[Path, list[str], list[str]]:
     """The folder that has most of a set; its good files there, and those it lacks.
-
-    `verify` checks each sha256.  What is installed of an embedded set is the whole.
-    """
+    `verify` checks each sha256.  What is installed of an embedded set is the whole."""
     if name not in registry():
         raise DataError(f"no data set {name!r}; choose from {', '.join(names())}")
     folder, files = registry()[name].get("folder", ""), registry()[name]["files"]
@@ -220,11 +208,11 @@ def status(*, verify: bool = False) -> list[Status]:
     """What is here, a row per set; `verify` counts only files with the right sha256."""
     rows = []
     for name, entry in registry().items():
-        folder, found, _ = _look(name, verify)
-        counts = str(folder) if found else "not here", len(found), len(entry["files"])
-        megabytes = sum(facts.get("size", 0) for facts in entry["files"].values()) / 1e6
-        about = round(megabytes, 1), entry["licence"], entry["purpose"]
-        rows.append(Status(name, *counts, *about))
+        (folder, found, _), files = _look(name, verify), entry["files"]
+        where = str(folder) if found else "not here"
+        megabytes = round(sum(f.get("size", 0) for f in files.values()) / 1e6, 1)
+        counts = len(found), len(files), megabytes
+        rows.append(Status(name, where, *counts, entry["licence"], entry["purpose"]))
     return rows
 
 

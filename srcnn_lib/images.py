@@ -27,12 +27,10 @@ class ImageError(ValueError):
 
 
 def read(path: str | Path) -> np.ndarray:
-    """Read a picture as it should be seen, turned as its EXIF data say, or ImageError.
-
-    An array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or uint16
+    """Read a picture as it should be seen, turned as its EXIF data say, or ImageError:
+    an array (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8 0…255, or uint16
     0…65535 for 16-bit grey and 16-bit TIFF.  Palettes become RGB or RGBA; Pillow reads
-    16-bit colour PNG as 8 bits.
-    """
+    16-bit colour PNG as 8 bits."""
     try:
         if os.path.isdir(path):
             raise ImageError("is a folder; give one picture")
@@ -90,11 +88,9 @@ def colour_profile(path: str | Path, image: np.ndarray) -> bytes | None:
 
 
 def write(path: str | Path, image: np.ndarray, profile: bytes | None = None) -> None:
-    """Write a picture, whole or not at all; raises `ImageError`.
-
-    `image` is (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16 (in colour for TIFF
-    only); `profile` is `colour_profile`'s, and a BMP is written without.
-    """
+    """Write a picture, whole or not at all; raises `ImageError`.  `image` is (H, W),
+    (H, W, 3) or (H, W, 4), uint8 or uint16 (in colour for TIFF only); `profile` is
+    `colour_profile`'s, and a BMP is written without."""
     check_target(path, image)
     suffix, blob = Path(path).suffix.lower(), io.BytesIO()
     try:
@@ -146,11 +142,9 @@ def to_uint8(values_255: np.ndarray) -> np.ndarray:
 
 
 def luma(image: np.ndarray, kind: str = "y") -> np.ndarray:
-    """The luma (H, W) of uint8 images; grey is its own, and alpha is ignored.
-
-    "y" has BT.601's studio range 16…235, the paper's on Set5 and Set14 (MATLAB's
-    `rgb2ycbcr`), "gray" the full range, the paper's on BSD200 (MATLAB's `rgb2gray`).
-    """
+    """The luma (H, W) of uint8 images; grey is its own, and alpha is ignored.  "y" has
+    BT.601's studio range 16…235, the paper's on Set5 and Set14 (MATLAB's `rgb2ycbcr`),
+    "gray" the full range, the paper's on BSD200 (MATLAB's `rgb2gray`)."""
     if kind not in ("y", "gray") or image.dtype != np.uint8:
         what = f"{kind!r} of {image.dtype}"
         raise ValueError(f"luma must be y or gray of 8 bits (uint8), not {what}")
@@ -180,9 +174,7 @@ def modcrop(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def patches(image: np.ndarray, size: int, stride: int = 1) -> np.ndarray:
-    """All square windows of a picture (H, W), as a view (rows, columns, size, size).
-
-    Window [i, j] begins at (i·stride, j·stride).
-    """
+    """All square windows of a picture (H, W), as a view (rows, columns, size, size);
+    window [i, j] begins at (i·stride, j·stride)."""
     windows = np.lib.stride_tricks.sliding_window_view(image, (size, size))
     return windows[::stride, ::stride]

@@ -34,11 +34,9 @@ def use_style() -> None:
 
 
 def to_png(figure: Figure) -> bytes:
-    """A figure as PNG that says where in it pictures are.
-
-    A dark page inverts all else.  The file's text PICTURES is a JSON list with left,
-    top, right, bottom of each picture, in 0…1 of the figure.
-    """
+    """A figure as PNG that says where in it pictures are: a dark page inverts all else.
+    The file's text PICTURES is a JSON list with left, top, right, bottom of each
+    picture, in 0…1 of the figure."""
     figure.canvas.draw()
     whole = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
     to_share = np.array([[1, 0], [0, -1]]) / (whole.width, whole.height)
@@ -60,11 +58,8 @@ def drawing(name: str) -> SVG:
 
 
 class Table:
-    """A table that notebooks show as Markdown and terminals as text.
-
-    Numbers should come formatted.  A column whose cells all begin with a digit or sign
-    is set to the right.
-    """
+    """A table that notebooks show as Markdown and terminals as text.  Numbers should
+    come formatted; where all cells begin with a digit or sign they go to the right."""
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence]):
         self.header = [str(cell) for cell in header]
@@ -91,15 +86,13 @@ class Table:
 def show_images(
     images: Mapping[str, np.ndarray], *, zoom: int = 1, columns: int = 4, peak=255
 ) -> Figure:
-    """Pictures side by side at the same integer zoom and contrast.
-
-    `images` is caption, of one or more lines → (H, W) or (H, W, 3), in 0…`peak`; `zoom`
-    is figure pixels per picture pixel, by nearest neighbour.
-    """
+    """Pictures side by side at the same contrast and integer `zoom`: figure pixels per
+    picture pixel, by nearest neighbour.  `images` is caption, of one or more lines →
+    (H, W) or (H, W, 3), in 0…`peak`."""
     cells = [np.repeat(np.repeat(x, zoom, 0), zoom, 1) for x in images.values()]
     gap, columns = 8, min(columns, len(cells))
     width = max(cell.shape[1] for cell in cells)
-    lines = max(caption.count("\n") + 1 if caption else 0 for caption in images)
+    lines = max(len(caption.splitlines()) for caption in images)
     text = 15 * lines + 4 * bool(lines)  # above each picture
     rows = [cells[k : k + columns] for k in range(0, len(cells), columns)]
     tops = np.cumsum([0, *(max(map(len, row)) + text + gap for row in rows)])
@@ -129,11 +122,9 @@ def plot_steps(
     labels: Sequence[str], values_db: Sequence[float], *,
     target_db: float | None = None, target_label: str = "",
 ) -> Figure:  # fmt: skip
-    """A waterfall: what each change of one choice adds or takes, in dB.
-
-    The states stand from the first to the last, with their PSNR; a dashed line shows
-    the target, such as the paper's number.
-    """
+    """A waterfall: what each change of one choice adds or takes, in dB.  The states
+    stand from the first to the last, with their PSNR; a dashed line shows the target,
+    such as the paper's number."""
     figure, axes = plt.subplots(figsize=(7.2, 0.42 * len(labels) + 0.9))
     low = min(values_db) - 0.6
     before = [low, *values_db[:-1]]
@@ -169,11 +160,9 @@ def plot_training(
     histories: Mapping[str, Sequence[Mapping]], *, against: str = "sub_images",
     levels_db: Mapping[str, float] | None = None, axes: Axes | None = None,
 ) -> Figure:  # fmt: skip
-    """Validation PSNR during training, into `axes` or a new figure.
-
-    `histories` is label → rows of `training.Run.history`; `against` is "sub_images",
-    "step" or "seconds"; `levels_db` is label → a horizontal line.
-    """
+    """Validation PSNR during training, into `axes` or a new figure.  `histories` is
+    label → rows of `training.Run.history`; `against` is "sub_images", "step" or
+    "seconds"; `levels_db` is label → a horizontal line."""
     titles = {"sub_images": "sub-images seen", "seconds": "seconds of training"}
     axes = axes or plt.figure().add_subplot()
     for label, history in histories.items():

@@ -38,25 +38,16 @@ def degrade(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Steps 1–3: the HR image that is to be restored, and its LR image.
 
-    Parameters
-    ----------
-    image : uint8 (H, W), (H, W, 3) or (H, W, 4).
-    scale : 2, 3 or 4; ValueError for another one, or for an unfit picture.
-    kind : of luma, see `images.luma`.
-    colour : ``"y"``; ``"ycbcr"`` or ``"rgb"`` for three planes, see `images.planes`.
-    border : see `resize.resize_matrix`.
-    lr_uint8 : round the LR image to 8 bits. The protocol does not; only the paper's
-        bicubic row on BSD200 needs it.
-
-    Returns
-    -------
-    hr : uint8 (H', W') or (H', W', 3); H' and W' are multiples of `scale`.
-    lr : float64 (H'/scale, W'/scale) or with three planes, about 0…1.
+    `image` is uint8 (H, W), (H, W, 3) or (H, W, 4).  Returns HR, uint8, with H and W
+    cut to multiples of `scale`, and LR, float64, about 0…1.  Both have three planes
+    where `colour` is "ycbcr" or "rgb", as in `images.planes`.  `kind` is that of
+    `images.luma`, `border` that of `resize.resize_matrix`.  `lr_uint8` rounds LR to 8
+    bits, which only the paper's bicubic row on BSD200 needs.  Raises ValueError for a
+    scale other than 2, 3 or 4, or for an unfit picture.
     """
     if scale not in SCALES:
         raise ValueError(f"scale must be 2, 3 or 4, not {scale}")
-    hr = luma(image, kind) if colour == "y" else planes(image, colour)
-    hr = modcrop(hr, scale)
+    hr = modcrop(luma(image, kind) if colour == "y" else planes(image, colour), scale)
     if not hr.size:
         raise ValueError(f"a picture of {np.shape(image)} has no pixels at x{scale}")
     if lr_uint8:
@@ -65,28 +56,20 @@ def degrade(
 
 
 def pair(image: np.ndarray, scale: int, colour="y") -> tuple[np.ndarray, np.ndarray]:
-    """What SRCNN is given and what it should return, to train and validate.
-
-    For the parameters see `degrade`.  Returns the bicubic image and the HR image, both
-    float32 in about 0…1 and (H', W'), or (H', W', 3) for three planes.
-    """
+    """What SRCNN is given and what it should return, to train and validate: the bicubic
+    and the HR image of `degrade`, both float32 (H, W) or (H, W, 3), about 0…1."""
     hr, lr = degrade(image, scale, colour=colour)
     return bicubic(lr, scale).astype(np.float32), (hr / 255.0).astype(np.float32)
 
 
-def score(
-    method: Method, image: np.ndarray, scale: int, *, name: str = "", **choices
-) -> Score:
+def score(method: Method, image: np.ndarray, scale: int, name="", **choices) -> Score:
     """All steps for one picture; `choices` are kind, border, lr_uint8 of `degrade`.
-
-    Raises ValueError when SSIM's window does not fit into the cropped picture.
-    """
+    Raises ValueError when SSIM's window does not fit into the cropped picture."""
     hr_y, lr_y = degrade(image, scale, **choices)
     if min(hr_y.shape) < 11 + 2 * scale:
-        raise ValueError(
-            f"a picture of {image.shape[0]}×{image.shape[1]} pixels is too "
-            f"small to measure at x{scale}; {12 + 3 * scale} would do"
-        )
+        size = "×".join(map(str, image.shape[:2]))
+        raise ValueError(f"a picture of {size} pixels is too small to measure at "
+                         f"x{scale}; {12 + 3 * scale} would do")  # fmt: skip
     began = time.perf_counter()
     sr_y = method(lr_y, scale)
     seconds = time.perf_counter() - began
@@ -99,11 +82,9 @@ def evaluate(
     method: Method, images: Mapping[str, np.ndarray], scale: int, *,
     on_score: Callable[[Score], None] = lambda score: None, **choices,
 ) -> list[Score]:  # fmt: skip
-    """Score a method on every picture, uint8 by name, such as a `datasets.Dataset`.
-
-    `on_score` is called with each `Score`, to show progress; `choices` are those of
-    `score`.  Raises ValueError for a bad scale, or an unfit picture, which it names.
-    """
+    """`score` a method on every picture, uint8 by name, such as a `datasets.Dataset`.
+    `on_score` is called with each, to show progress.  Raises ValueError for a bad
+    scale, or an unfit picture, which it names."""
     scores = []
     for name in images:
         try:
@@ -116,20 +97,13 @@ def evaluate(
 
 def mean(scores: list[Score]) -> tuple[float, float]:
     """Mean PSNR in dB and mean SSIM."""
-    psnr_db, ssim_ = np.mean([(s.psnr_db, s.ssim) for s in scores], axis=0)
-    return float(psnr_db), float(ssim_)
+    return tuple(np.mean([(s.psnr_db, s.ssim) for s in scores], axis=0).tolist())
 
 
 def psnr(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for equal pictures.
-
-    Raises ValueError when shapes differ or nothing is left.
-
-    Parameters
-    ----------
-    hr_img, sr_img : arrays (H, W) or (H, W, C), in the range 0…`peak`.
-    crop : pixels left out on each side (the paper: the scale).
-    """
+    """Peak signal-to-noise ratio in dB, of pictures (H, W) or (H, W, C) in 0…`peak`;
+    infinite where they are equal.  `crop` pixels are left out on each side (the paper:
+    the scale).  Raises ValueError when shapes differ or nothing is left."""
     hr, sr = _cropped(hr_img, sr_img, crop)
     mse = np.mean((hr - sr) ** 2)
     with np.errstate(divide="ignore"):
@@ -137,14 +111,10 @@ def psnr(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
 
 
 def ssim(hr_img, sr_img, *, crop: int = 0, peak: float = 255.0) -> float:
-    """Structural similarity, at most 1: 11×11 Gaussian window, σ = 1.5.
-
-    The parameters are those of `psnr`, but of pictures (H, W).  Raises ValueError when
-    shapes differ or fewer than 11×11 pixels are left after the crop.
-
-    Source: Wang et al., IEEE TIP 13(4), 2004, section III-C; means over the windows
-    that lie wholly inside, population covariance.
-    """
+    """Structural similarity, at most 1, of pictures (H, W); `crop` and `peak` as of
+    `psnr`: the mean over all 11×11 Gaussian windows, σ = 1.5, that lie wholly inside,
+    with population covariance.  Raises ValueError when shapes differ or fewer than
+    11×11 pixels are left.  Source: Wang et al., IEEE TIP 13(4), 2004, section III-C."""
     hr, sr = _cropped(hr_img, sr_img, crop)
     if min(hr.shape) < 11:
         raise ValueError(f"SSIM needs 11×11 pixels, not {hr.shape}")

@@ -6,26 +6,20 @@ matrix products, ``R @ image @ C.T``.
 """
 
 import math
-from collections.abc import Callable
+from collections import namedtuple
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy import sparse
 
-
-class Kernel(NamedTuple):
-    """An interpolation kernel and the width of its support in pixels."""
-
-    weight: Callable[[np.ndarray], np.ndarray]
-    width: float
+#: An interpolation kernel, a function of positions, and its support's width in pixels.
+Kernel = namedtuple("Kernel", "weight width")
 
 
 def cubic(x: np.ndarray) -> np.ndarray:
     """Keys' cubic convolution kernel with a = -0.5, support [-2, 2].
-
-    Source: R. Keys, IEEE Trans. ASSP 29(6), 1981, equation 15.
-    """
+    Source: R. Keys, IEEE Trans. ASSP 29(6), 1981, equation 15."""
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -63,10 +57,10 @@ def resize_matrix(
     n_in, n_out : number of pixels before and after.
     scale : magnification; ``n_out / n_in`` where not given.  (MATLAB uses the factor as
         asked for, although ``n_out`` is rounded up.)
-    method : a name in `KERNELS`; ValueError for any other.
+    method : a name in `KERNELS`.  All bad values are ValueErrors.
     antialias : widen the kernel by ``1 / scale`` when shrinking, but not ``"nearest"``.
-    border : what lies beyond the edge: ``"clamp"`` repeats the edge pixel (MATLAB at
-        the time of the paper), ``"mirror"`` reflects (today's).
+    border : ``"clamp"`` repeats the edge pixel beyond the edge (MATLAB at the time of
+        the paper), ``"mirror"`` reflects (today's).
     """
     if method not in KERNELS:
         raise ValueError(f"method must be one of {', '.join(KERNELS)}, not {method!r}")
@@ -83,15 +77,13 @@ def resize_matrix(
     taps = first[:, None] + np.arange(math.ceil(width / stretch) + 2)  # (n_out, taps)
     weights = weight(stretch * (centre[:, None] - taps))
     weights /= weights.sum(axis=1, keepdims=True)
-
     taps = taps.astype(int)
     if border == "clamp":
         taps = taps.clip(0, n_in - 1)
     else:
         taps = np.minimum(taps % (2 * n_in), (-1 - taps) % (2 * n_in))
     rows = np.repeat(np.arange(n_out), taps.shape[1])
-    entries = (weights.ravel(), (rows, taps.ravel()))
-    # Weights that fall on the same pixel are added up.
+    entries = weights.ravel(), (rows, taps.ravel())  # equal places are added up
     matrix = sparse.coo_array(entries, shape=(n_out, n_in)).tocsr()
     matrix.eliminate_zeros()
     return matrix
@@ -103,26 +95,21 @@ def imresize(
 ):  # fmt: skip
     """Resize an image as MATLAB's ``imresize`` does; the result has the image's type.
 
+    `image` is an array (H, W) or (H, W, C), or a torch tensor (..., H, W), on any
+    device and without gradient.  Floats of any range stay unrounded; integers are
+    rounded and clipped to their type's range, as MATLAB does with uint8.  These and
+    float16 are worked on in float64.  The output has ceil(`scale` · size) pixels, or
+    the `shape` (height, width).  For the other choices see `resize_matrix`.
+
     It works first along the axis that shrinks most, or along the rows axis where both
     are equal.  The order matters only to integers: each of the two passes rounds them.
-
-    Parameters
-    ----------
-    image : array (H, W) or (H, W, C), or torch tensor (..., H, W), on any device and
-        without gradient.  Floats of any range stay unrounded; integers are rounded and
-        clipped to their type's range, as MATLAB does with uint8.  These and float16
-        are worked on in float64.
-    scale : magnification; the output has ``ceil(scale * size)`` pixels.
-    shape : (height, width) of the output, instead of `scale`.
-    method, antialias, border : see `resize_matrix`.  All bad values are ValueErrors.
     """
-    axes, device = (0, 1), None
-    if type(image).__module__ == "torch":
-        axes, device, image = (-2, -1), image.device, image.cpu().numpy()
-    image = np.asarray(image)
-    if device is None and image.ndim not in (2, 3):
-        raise ValueError(f"image must be (H, W) or (H, W, C), not {image.shape}")
-    size = [image.shape[axis] for axis in axes]
+    is_tensor = isinstance(image, torch.Tensor)
+    pixels = image.cpu().numpy() if is_tensor else np.asarray(image)
+    if not is_tensor and pixels.ndim not in (2, 3):
+        raise ValueError(f"image must be (H, W) or (H, W, C), not {pixels.shape}")
+    axes = (-2, -1) if is_tensor else (0, 1)
+    size = [pixels.shape[axis] for axis in axes]
     if (scale is None) == (shape is None):
         raise ValueError("give either scale or shape")
     if shape is None:
@@ -138,12 +125,8 @@ def imresize(
     how = {"method": method, "antialias": antialias, "border": border}
     # Sorting keeps the order, rows first, where both scales are equal.
     for s, axis, *counts in sorted(zip(scales, axes, size, shape), key=lambda p: p[0]):
-        image = _times(resize_matrix(*counts, s, **how), image, axis)
-    if device is None:
-        return image
-    import torch
-
-    return torch.from_numpy(image).to(device)
+        pixels = _times(resize_matrix(*counts, s, **how), pixels, axis)
+    return torch.from_numpy(pixels).to(image.device) if is_tensor else pixels
 
 
 def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
@@ -153,13 +136,11 @@ def bicubic(lr_y: np.ndarray, scale: int) -> np.ndarray:
 
 def _times(matrix, image: np.ndarray, axis: int) -> np.ndarray:
     """Multiply along one axis: (n_out, n_in) times the n_in pixels there."""
-    dtype = image.dtype
-    work = dtype if dtype in (np.float32, np.float64) else np.float64
+    work = image.dtype if image.dtype in (np.float32, np.float64) else np.float64
     front = np.moveaxis(image, axis, 0)
-    pixels = front.reshape(len(front), -1).astype(work, copy=False)
-    out = (matrix.astype(work) @ pixels).reshape(-1, *front.shape[1:])
-    out = np.moveaxis(out, 0, axis)
-    if np.issubdtype(dtype, np.integer):
-        limits = np.iinfo(dtype)
+    out = matrix.astype(work) @ front.reshape(len(front), -1).astype(work, copy=False)
+    out = np.moveaxis(out.reshape(-1, *front.shape[1:]), 0, axis)
+    if np.issubdtype(image.dtype, np.integer):
+        limits = np.iinfo(image.dtype)
         out = np.floor(out + 0.5).clip(limits.min, limits.max)
-    return np.ascontiguousarray(out.astype(dtype, copy=False))
+    return np.ascontiguousarray(out, image.dtype)

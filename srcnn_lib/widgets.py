@@ -76,10 +76,9 @@ def overlay(
     pictures: Mapping[str, np.ndarray], window: tuple[int, int, int] | None = None, *,
     zoom: int = 1, caption: str = "", alt: str = "",
 ) -> Moving:  # fmt: skip
-    """Two pictures in one place, with a divider that the reader moves.
-
-    Menus choose among more.  In print and without scripts all stand side by side.  In
-    a running notebook sliders move the window too.
+    """Two pictures in one place, with a divider that the reader moves.  Menus choose
+    among more.  In print and without scripts all stand side by side.  In a running
+    notebook sliders move the window too.
 
     `pictures` is name → picture, all of one shape; `window` is top, left, size in
     pixels of the square to show, small, as the page holds it; None: the whole.  `zoom`
@@ -123,10 +122,9 @@ def frames(
     pictures: Mapping[str, np.ndarray | Figure] | Callable, at: Sequence = (), *,
     caption: str, alt: str, name: str = "frame", start: int = -1,
 ) -> Moving:  # fmt: skip
-    """Pictures that a reader steps through, with a slider or by a button.
-
-    On paper and without scripts it is the picture it starts with.  In a running
-    notebook ipywidgets call its `draw`: ``interact(steps.draw, k=(1, 5))``.
+    """Pictures that a reader steps through, with a slider or by a button.  On paper and
+    without scripts it is the picture it starts with.  In a running notebook ipywidgets
+    call its `draw`: ``interact(steps.draw, k=(1, 5))``.
 
     `pictures` is label → picture or Figure, all of one size; or a function that gives
     this for a value, or a tuple of it and what to say of it; then the page holds the

@@ -59,7 +59,7 @@ def test_the_books_files_are_what_their_cards_say(kind, scale):
     assert path.stat().st_size < 3e6 and f"{kind}_x3" not in checkpoints.names()
 
 
-@pytest.mark.parametrize("name", methods.PARTS)
+@pytest.mark.parametrize("name", trained.PARTS)
 def test_methods_beat_bicubic_and_leaves_flat_pictures_flat(name):
     for scale in protocol.SCALES:
         method = methods.get(name, scale=scale, device="cpu")
@@ -71,7 +71,7 @@ def test_methods_beat_bicubic_and_leaves_flat_pictures_flat(name):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_gpu_gives_the_same():
     lr_y = images.luma(datasets.load("demo-test")["coffee"][:60, :90]) / 255
-    for name in methods.PARTS:
+    for name in trained.PARTS:
         on = {d: methods.get(name, scale=3, device=d)(lr_y, 3) for d in ("cpu", "cuda")}
         # Rounding may now and then favour another atom.
         assert np.mean(np.abs(on["cpu"] - on["cuda"]) > 1e-3) < 0.01, name
@@ -79,7 +79,7 @@ def test_a_gpu_gives_the_same():
 
 @pytest.mark.parametrize("name", ["sc", "ksvd", "anr", "aplus", "kk"])
 def test_what_is_learnt_from_four_pictures_beats_bicubic(own, name):
-    file = own[methods.PARTS[name]]
+    file = own[trained.PARTS[name]]
     assert gain_db(methods.get(name, scale=3, model=str(file), device="cpu"), 3) > 0.2
     assert checkpoints.read_card(file)["training_images"] == "pictures (4)"
 

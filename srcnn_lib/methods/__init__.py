@@ -11,20 +11,22 @@ Your own method joins them, in `get`, in ``srcnn evaluate`` and in tables::
 """
 
 from collections.abc import Callable
-from importlib import import_module
 
+from .. import checkpoints
+from ..protocol import Method
 from ..resize import bicubic
-from .pictures import Method, SelfEnsemble, upscale
+from . import anchored, kernel_regression, neighbor_embedding, sparse_coding, trained
+from .pictures import SelfEnsemble, upscale
+from .srcnn import SRCNNMethod
+from .zeyde import ksvd_method
 
-__all__ = ["LABELS", "NAMES", "PARTS", "Method", "SelfEnsemble", "bicubic", "get",
-           "register", "upscale"]  # fmt: skip
+__all__ = ["LABELS", "NAMES", "Method", "SelfEnsemble", "bicubic", "get", "register",
+           "upscale"]  # fmt: skip
 
 #: What tables and figures call a method, by the name that the command line uses.
 LABELS: dict[str, str] = {}
 #: All methods' names; one that is registered later shows up too.
 NAMES = LABELS.keys()
-#: The kind of file that holds what a method learnt; see `trained`.
-PARTS: dict[str, str] = {}
 _MAKERS: dict[str, Callable[..., Method]] = {}
 
 
@@ -44,8 +46,8 @@ def get(
 ) -> Method:
     """The method of that name, one of `NAMES`, for one scale, on auto, cpu or cuda.
 
-    `model` is for ``"srcnn"`` one of `checkpoints.load`, 9-1-5 where not given, or with
-    a plus, as in ``"9-5-5+"``, its `SelfEnsemble`; else see `trained.parts`.  Raises
+    `model` is for "srcnn" one of `checkpoints.load`, 9-1-5 where not given, or with a
+    plus, as in "9-5-5+", its `SelfEnsemble`; else see `trained.parts`.  Raises
     ValueError for an unknown name, or a model where there is no choice.
     """
     if name not in NAMES:
@@ -60,33 +62,26 @@ def _bicubic(scale, model=None, device="auto"):
     return bicubic
 
 
-def _register_learnt(name: str, label: str, kind: str, module: str, maker: str):
-    """A method that ``module.maker(parts, scale)`` makes of what was learnt."""
-    PARTS[name] = kind
+def _register_learnt(name: str, label: str, make_of: Callable) -> None:
+    """A method that ``make_of(parts, scale)`` makes of what was learnt."""
 
     @register(name, label=label)
     def make(scale, model=None, device="auto"):
-        from . import trained  # PyTorch and the files are for those who call
-
-        make_of = getattr(import_module(f"{__name__}.{module}"), maker)
         return make_of(trained.parts(name, scale, model, device), scale)
 
 
-_register_learnt("sc", "SC", "sc", "sparse_coding", "sc")
-_register_learnt("ksvd", "K-SVD", "ksvd", "zeyde", "ksvd_method")
-_register_learnt("ne-nnls", "NE+NNLS", "ksvd", "neighbor_embedding", "nnls")
-_register_learnt("ne-lle", "NE+LLE", "ksvd", "neighbor_embedding", "lle")
-_register_learnt("gr", "GR", "ksvd", "anchored", "gr")
-_register_learnt("anr", "ANR", "ksvd", "anchored", "anr")
-_register_learnt("aplus", "A+", "aplus", "anchored", "aplus")
-_register_learnt("kk", "KK", "kk", "kernel_regression", "kk")
+_register_learnt("sc", "SC", lambda parts, scale: sparse_coding.SparseCoding(parts))
+_register_learnt("ksvd", "K-SVD", ksvd_method)
+_register_learnt("ne-nnls", "NE+NNLS", neighbor_embedding.nnls)
+_register_learnt("ne-lle", "NE+LLE", neighbor_embedding.lle)
+_register_learnt("gr", "GR", anchored.gr)
+_register_learnt("anr", "ANR", anchored.anr)
+_register_learnt("aplus", "A+", anchored.aplus)
+_register_learnt("kk", "KK", kernel_regression.kk)
 
 
 @register("srcnn", label="SRCNN")
 def _srcnn(scale, model=None, device="auto"):
-    from .. import checkpoints
-    from .srcnn import SRCNNMethod
-
     model = model or "9-1-5"
     method = SRCNNMethod(checkpoints.load(model.removesuffix("+"), scale), device)
     return SelfEnsemble(method) if model.endswith("+") else method

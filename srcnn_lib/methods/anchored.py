@@ -4,7 +4,6 @@ Ridge regression from LR to HR atoms has a closed form, a matrix that maps featu
 what bicubic lacks.  GR has one, from all atoms; ANR one per atom, from its neighbours
 among the atoms; A+ one per atom, from its neighbours among millions of samples.  Each
 patch takes the matrix of the atom it correlates with most.
-
 Source: R. Timofte, V. De Smet, L. Van Gool, "Anchored neighborhood regression …", ICCV
 2013, and "A+: Adjusted anchored neighborhood regression …", ACCV 2014.
 """
@@ -72,8 +71,7 @@ def aplus(anchors: Anchors, scale: int) -> PatchMethod:
     basis, lr, projections = anchors
 
     def restore(seen):
-        # max gives the indices faster than argmax.
-        nearest = (seen @ lr.T).abs_().max(1).indices
+        nearest = (seen @ lr.T).abs_().max(1).indices  # faster than argmax
         order = nearest.argsort()  # the patches of an anchor together
         counts = torch.bincount(nearest, minlength=len(lr)).tolist()
         groups = zip(seen[order].split(counts), projections)
@@ -96,11 +94,12 @@ def learn_aplus(
     for zoom in tqdm(range(12), desc="A+ samples", disable=None):
         smaller = (imresize(y, 0.98**zoom) for y in images)
         x, z = patches.training_patches(smaller, see, scale)
+        x, z = x[: most - count], z[: most - count]
         norm = x.norm(dim=1, keepdim=True)
         # What is nearly flat stays faint; five million fit in memory in float16.
         z = (z / torch.where(norm < 0.1, 1, norm)).half()
-        parts.append(((x / norm.clamp(min=1e-12))[: most - count], z[: most - count]))
-        count += len(parts[-1][0])
+        parts.append((x / norm.clamp(min=1e-12), z))
+        count += len(x)
         if count == most:
             break
     seen, wanted = map(torch.cat, zip(*parts))
@@ -117,8 +116,7 @@ def pack(anchors: Anchors, scale: int) -> dict[str, Tensor]:
     """A tenth of the space, for a file: the projections' patches in their first
     principal axes, with 8 bits and a step for each atom."""
     basis, lr, p = anchors
-    flat = p.mT.reshape(-1, p.shape[1])  # (k·d, m)
-    axes = patches.principal_axes(flat, PACK_DROPPED_ENERGY[scale])
+    axes = patches.principal_axes(p.mT.flatten(0, 1), PACK_DROPPED_ENERGY[scale])
     coefficients = axes @ p  # (k, r, d)
     steps = (coefficients.abs().amax((1, 2), keepdim=True) / 127).half()
     steps = steps.clamp(min=torch.finfo(torch.half).tiny)

@@ -16,6 +16,7 @@ regression and natural image prior", TPAMI 32(6), 2010.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -31,9 +32,8 @@ LEAST_NORM = 0.1
 
 
 class Bumps(NamedTuple):
-    """What KK needs, float32: `basis` (d, f²), of patches f pixels wide of the
-    Laplacian; `centres` (k, d), unit norm or less; `weights` (k, (3·scale)²); `width`.
-    """
+    """What KK needs, float32: `basis` (d, f²), of the Laplacian's f × f patches;
+    `centres` (k, d), unit norm or less; `weights` (k, (3·scale)²); `width`."""
 
     basis: Tensor
     centres: Tensor
@@ -64,10 +64,9 @@ def learn_kk(
     the `centres`, and bumps are half the median distance of two patches wide.  Raises
     ValueError for fewer patches than centres."""
     generator = np.random.default_rng(seed)
-    seen, wanted = patches.training_patches(
-        images, lambda y: laplacian_patches(y, scale), scale,
-        count=samples, random=lambda n: torch.from_numpy(generator.random(n)),
-    )  # fmt: skip
+    see, drawing = partial(laplacian_patches, scale=scale), {"count": samples}
+    drawing["random"] = lambda n: torch.from_numpy(generator.random(n))
+    seen, wanted = patches.training_patches(images, see, scale, **drawing)
     patches.check_enough(seen, centres, "centres")
     basis = patches.principal_axes(seen, 5e-3)
     x = seen @ basis.T
@@ -90,6 +89,7 @@ def kk(bumps: Bumps, scale: int) -> PatchMethod:
         norm = seen.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
         return kernel(seen / norm, centres, width) @ weights * norm
 
-    return PatchMethod(
-        lambda y: laplacian_patches(y, scale) @ basis.T, restore, scale, basis.device
-    )
+    def see(y):
+        return laplacian_patches(y, scale) @ basis.T
+
+    return PatchMethod(see, restore, scale, basis.device)

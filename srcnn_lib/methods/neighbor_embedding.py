@@ -3,7 +3,6 @@
 The features of a patch are rebuilt from those of the most similar atoms, and the same
 weights applied to the HR atoms.  NE+LLE wants weights that sum to one, NE+NNLS weights
 that are not negative.  The atoms of a learnt dictionary serve better than raw samples.
-
 Source: Chang et al., "Super-resolution through neighbor embedding", CVPR 2004;
 Bevilacqua et al., "Low-complexity single-image super-resolution based on nonnegative
 neighbor embedding", BMVC 2012; Timofte et al., ICCV 2013, section 2.2.
@@ -55,8 +54,7 @@ def nnls_weights(gram: Tensor, wanted: Tensor) -> Tensor:
 
 def lle(pair: Dictionary, scale: int) -> PatchMethod:
     """NE+LLE as a method."""
-    return _method(lambda seen, nearest: lle_weights(seen, pair.lr[nearest]),
-                   LLE_NEIGHBOURS, pair, scale)  # fmt: skip
+    return _ne(lambda x, at: lle_weights(x, pair.lr[at]), LLE_NEIGHBOURS, pair, scale)
 
 
 def nnls(pair: Dictionary, scale: int) -> PatchMethod:
@@ -67,10 +65,10 @@ def nnls(pair: Dictionary, scale: int) -> PatchMethod:
         gram = products[nearest[:, :, None], nearest[:, None, :]]
         return nnls_weights(gram, (seen @ pair.lr.T).gather(1, nearest))
 
-    return _method(weigh, NNLS_NEIGHBOURS, pair, scale)
+    return _ne(weigh, NNLS_NEIGHBOURS, pair, scale)
 
 
-def _method(weigh, neighbours, pair, scale):
+def _ne(weigh, neighbours, pair, scale):
     def restore(seen):
         likeness = (seen @ pair.lr.T).abs()
         nearest = likeness.topk(min(neighbours, len(pair.lr)), sorted=False).indices

@@ -86,8 +86,8 @@ def check_enough(patches: Tensor, needed: int, of_what: str) -> None:
 
 
 def training_patches(
-    images: Iterable[np.ndarray], see: Callable[[Tensor], Tensor], scale: int, *,
-    stride: int = 1, zoom: int | None = None,
+    images: Iterable[np.ndarray], see: Callable[[Tensor], Tensor], scale: int,
+    zoom: int | None = None, *, stride: int = 1,
     count: int | None = None, random: Callable[[int], Tensor] = torch.rand,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Features (n, d) and the HR patches (n, (3·scale)²) to be restored, float32.
@@ -107,10 +107,8 @@ def training_patches(
         target = target[None, edge:-edge, edge:-edge]
         x = see(torch.from_numpy(wide).float())
         z = extract_patches(target, PATCH * scale, stride * scale)
-        if count is not None:
-            drawn = random(len(x)) < count / total
-            x, z = x[drawn], z[drawn]
-        found.append((x, z))
+        drawn = slice(None) if count is None else random(len(x)) < count / total
+        found.append((x[drawn], z[drawn]))
     if not found:
         raise ValueError("no picture is large enough to learn from: "
                          f"x{scale} needs {REACH * scale} pixels a side")  # fmt: skip
@@ -147,14 +145,13 @@ class PatchMethod:
         sr_y = torch.from_numpy(bicubic(lr_y, scale)).to(self.dtype)
         if min(lr_y.shape) < REACH:
             return sr_y.numpy()
-        height, width = lr_y.shape
-        zoom, edge = self.zoom or scale, scale * BORDER
+        zoom, edge, end = self.zoom or scale, scale * BORDER, len(lr_y) - REACH + 1
         wide = torch.from_numpy(imresize(lr_y, zoom)).to(self.dtype)
         inside = sr_y[edge:-edge, edge:-edge]
         total, count = torch.zeros_like(inside), torch.zeros_like(inside)
-        rows = max(1, CHUNK[self.device.type] // width)
-        for first in range(0, height - REACH + 1, rows):
-            last = min(first + rows, height - REACH + 1)
+        rows = max(1, CHUNK[self.device.type] // lr_y.shape[1])
+        for first in range(0, end, rows):
+            last = min(first + rows, end)
             seen = wide[first * zoom : (last + REACH - 1) * zoom].to(self.device)
             patches = self.restore(self.see(seen)).cpu()
             band = slice(first * scale, (last + PATCH - 1) * scale)

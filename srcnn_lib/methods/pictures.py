@@ -1,13 +1,13 @@
 """Whole images through a method: colour, alpha, 16 bits; the self-ensemble."""
 
-from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
 from ..images import BLACK, WHITE, rgb_to_ycbcr, ycbcr_to_rgb
+from ..protocol import Method
 from ..resize import imresize, resize_matrix
 
-Method = Callable[[np.ndarray, int], np.ndarray]
 #: Pixels of the result that are converted at a time.
 PIXELS = 2**18
 
@@ -22,11 +22,9 @@ class SelfEnsemble:
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
         """(h, w) in 0…1 → (h·scale, w·scale), about 0…1."""
         results = []
-        for turns in range(4):
-            for flip in (1, -1):
-                seen = np.rot90(lr_y, turns)[:, ::flip]
-                result = self.method(np.ascontiguousarray(seen), scale)
-                results.append(np.rot90(result[:, ::flip], -turns))
+        for turns, flip in product(range(4), (1, -1)):
+            seen = np.ascontiguousarray(np.rot90(lr_y, turns)[:, ::flip])
+            results.append(np.rot90(self.method(seen, scale)[:, ::flip], -turns))
         return np.mean(results, axis=0)
 
 
@@ -42,9 +40,8 @@ def upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:
     try:
         return _upscale(method, image, scale)
     except MemoryError:
-        height, width = (n * scale for n in image.shape[:2])
-        said = f"{width}×{height} pixels don't fit in this machine's memory"
-        raise ValueError(said) from None
+        size = "×".join(str(n * scale) for n in image.shape[1::-1])
+        raise ValueError(f"{size} pixels don't fit in this machine's memory") from None
 
 
 def _upscale(method: Method, image: np.ndarray, scale: int) -> np.ndarray:

@@ -30,20 +30,19 @@ def lasso(vectors: Tensor, dictionary: Tensor, penalty: float, *, exact=False):
     """Non-negative codes c (n, atoms) that minimise |x - c·D|²/2 + penalty·sum(c), for
     vectors x (n, d) and a dictionary D (atoms, d) with rows of about unit length.
 
-    Least-angle regression follows each vector's solution downwards from the penalty
-    at which its first atom comes in: the active atoms keep one common correlation
-    with the residual, its level, until another atom's is as high or a weight reaches
-    zero.  With `exact` it stops at the penalty.  Otherwise as the solver that Yang
-    et al. used, SolveLasso of SparseLab: it looks at the level before a step, and so
-    goes on to the end of the first step that begins below.
+    Least-angle regression follows each vector's solution downwards from the penalty at
+    which its first atom comes in: the active atoms keep one common correlation with the
+    residual, its level, until another atom's is as high or a weight reaches zero.  With
+    `exact` it stops at the penalty; otherwise, as SparseLab's SolveLasso that Yang et
+    al. used, at the end of the first step that begins below.
     Source: Efron et al., Annals of Statistics 32, 2004, section 3.
     """
     codes = vectors.new_zeros(len(vectors), len(dictionary))
     gram = dictionary @ dictionary.T
     correlation = vectors @ dictionary.T  # with the residual, (n, atoms)
     level, entering = correlation.max(1)
-    # Of the vectors still on their way, `rows`: the atoms that ever came in,
-    # one column for each step, their weights, and whether they are active.
+    # Of the vectors still on their way, `rows`: the atoms that ever came in, one column
+    # for each step, their weights, and whether they are active.
     rows = (level > penalty).nonzero()[:, 0]
     correlation, level, atoms = correlation[rows], level[rows], entering[rows, None]
     weights = torch.zeros_like(level)[:, None]
@@ -60,10 +59,9 @@ def lasso(vectors: Tensor, dictionary: Tensor, penalty: float, *, exact=False):
         until_level, entering = until_level.min(1)
         until_zero = torch.where(change < 0, -weights / change, torch.inf)
         until_zero, leaving = until_zero.min(1)
-        step = torch.minimum(until_level, until_zero)
-        step = torch.minimum(step, level - penalty if exact else level)
-        done = step >= level - penalty if exact else level <= penalty
-        done |= step >= level
+        until_end = level - penalty if exact else level
+        step = torch.minimum(torch.minimum(until_level, until_zero), until_end)
+        done = (step >= until_end) | (not exact and level <= penalty)
         leaves = F.one_hot(leaving, atoms.shape[1]) * (until_zero <= step)[:, None]
         active = active & ~leaves.bool()
         weights = torch.where(active, weights + step[:, None] * change, 0).clamp_(min=0)
@@ -108,8 +106,8 @@ def safe_step(gram: Tensor) -> float:
 
 
 def learn_dictionary(
-    samples: Tensor, atoms: int, penalty: float, *,
-    passes: int = 5, batch: int = 2000, generator: torch.Generator | None = None,
+    samples: Tensor, atoms: int, penalty: float, generator: torch.Generator, *,
+    passes: int, batch: int = 2000,
 ) -> Tensor:  # fmt: skip
     """A dictionary (atoms, d) in which all samples have sparse non-negative codes.
 
@@ -119,12 +117,11 @@ def learn_dictionary(
     Raises ValueError for too few.  Source: Mairal et al., JMLR 11, 2010, algorithm 2.
     """
     check_enough(samples, atoms, "atoms")
-    start, *orders = (
-        torch.randperm(len(samples), generator=generator) for _ in range(1 + passes)
-    )
+    n = len(samples)
+    start, *orders = (torch.randperm(n, generator=generator) for _ in range(1 + passes))
     dictionary = F.normalize(samples[start[:atoms]])
     codes_codes = samples.new_zeros(atoms, atoms)
-    codes_samples = samples.new_zeros(atoms, samples.shape[1])
+    codes_samples = torch.zeros_like(dictionary)
     parts = [part for order in orders for part in order.split(batch)]
     for seen, part in enumerate(tqdm(parts, desc="dictionary", disable=None), start=1):
         codes = lasso(samples[part], dictionary, penalty, exact=True)

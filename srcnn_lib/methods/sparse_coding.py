@@ -3,7 +3,6 @@
 Each patch of 3 × 3 LR pixels, seen through first and second derivatives of the picture
 enlarged twice, is written as a sum of a few atoms of an LR dictionary; the same sum of
 the HR dictionary's atoms is the HR patch.
-
 Source: Yang et al., Image super-resolution via sparse representation, TIP 2010, and
 their CVPR 2008 paper and code.
 """
@@ -19,7 +18,6 @@ from scipy.io import loadmat
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..models import choose_device
 from ..resize import bicubic, imresize
 from .patches import PATCH, PatchMethod, extract_patches, training_patches
 from .sparse_codes import lasso, learn_dictionary
@@ -48,14 +46,13 @@ class Dictionaries(NamedTuple):
 
 
 class SparseCoding(PatchMethod):
-    """SC as a method; call it with ``(lr_y, scale)``.  `solve`, called as `lasso` is,
-    finds the codes.  The published numbers are without rounds of `back_project`."""
+    """SC as a method, on the dictionaries' or another `device`.  `solve`, called as
+    `lasso` is, finds codes.  The published numbers are without `back_projections`."""
 
     def __init__(
-        self, dictionaries: Dictionaries, *, back_projections: int = 0, device="auto",
+        self, dictionaries: Dictionaries, *, back_projections: int = 0, device=None,
         solve: Callable[..., Tensor] = lasso, dtype: torch.dtype = torch.float32,
     ):  # fmt: skip
-        device = choose_device(device)
         lr, hr = (d.to(device, dtype) for d in dictionaries[:2])
         self.back_projections = back_projections
 
@@ -69,16 +66,11 @@ class SparseCoding(PatchMethod):
             codes = solve(seen / norms, lr, dictionaries.penalty)
             return codes @ hr * norms + means
 
-        super().__init__(see, restore, dictionaries.scale, device, ZOOM, dtype)
+        super().__init__(see, restore, dictionaries.scale, lr.device, ZOOM, dtype)
 
     def __call__(self, lr_y: np.ndarray, scale: int) -> np.ndarray:
         """(h, w) in 0…1 → (h·scale, w·scale), about 0…1."""
         return back_project(super().__call__(lr_y, scale), lr_y, self.back_projections)
-
-
-def sc(dictionaries: Dictionaries, scale: int) -> SparseCoding:
-    """SC as the published numbers have it."""
-    return SparseCoding(dictionaries, device=dictionaries.lr.device.type)
 
 
 def derivatives() -> Tensor:
@@ -107,11 +99,10 @@ def back_project(sr_y: np.ndarray, lr_y: np.ndarray, rounds: int) -> np.ndarray:
     return sr_y
 
 
-def read_yang(path: Path, device: torch.device | str = "cpu") -> Dictionaries:
+def read_yang(path: Path, device: torch.device) -> Dictionaries:
     """Yang's dictionaries Dl (144, atoms) and Dh (81, atoms), column-major, for x3."""
     mat = loadmat(path)
-    lr = mat["Dl"].T.reshape(-1, 4, ZOOM * PATCH, ZOOM * PATCH)
-    hr = mat["Dh"].T.reshape(len(lr), 1, 3 * PATCH, 3 * PATCH)
+    lr, hr = mat["Dl"].T.reshape(-1, 4, 6, 6), mat["Dh"].T.reshape(-1, 1, 9, 9)
     rows = (d.swapaxes(2, 3).reshape(len(d), -1) for d in (lr, hr))
     return Dictionaries(*(torch.from_numpy(d).to(device, torch.float32) for d in rows))
 
@@ -128,17 +119,13 @@ def learn_sc(
     than `LEAST_DETAIL` are left out.  Raises ValueError for too few or small pictures.
     """
     generator = torch.Generator().manual_seed(seed)
-    random = partial(torch.rand, generator=generator)
-    seen, hr = training_patches(
-        images, lambda y: extract(y)[0], scale, zoom=ZOOM, count=samples, random=random
-    )
+    drawing = {"count": samples, "random": partial(torch.rand, generator=generator)}
+    seen, hr = training_patches(images, lambda y: extract(y)[0], scale, ZOOM, **drawing)
     strong = seen.norm(dim=1) > LEAST_DETAIL
     seen, hr = seen[strong], (hr - hr.mean(1, keepdim=True))[strong]
     widths = FEATURES**0.5, hr.shape[1] ** 0.5
-    joined = torch.cat([seen / widths[0], hr / widths[1]], 1)
-    learnt = learn_dictionary(
-        F.normalize(joined), atoms, PENALTY, passes=passes, generator=generator
-    )
+    joined = F.normalize(torch.cat([seen / widths[0], hr / widths[1]], 1))
+    learnt = learn_dictionary(joined, atoms, PENALTY, generator, passes=passes)
     lr, hr = learnt[:, :FEATURES] * widths[0], learnt[:, FEATURES:] * widths[1]
     length = lr.norm(dim=1, keepdim=True).clamp(min=1e-6)
     return Dictionaries(lr / length, hr / length, OUR_PENALTY)

@@ -15,9 +15,12 @@ from .. import checkpoints, datasets
 from ..checkpoints import CheckpointError
 from ..images import luma
 from ..models import choose_device, describe
-from . import PARTS, anchored, kernel_regression, sparse_coding, zeyde
+from . import anchored, kernel_regression, sparse_coding, zeyde
 from .sparse_coding import OFFICIAL
 
+#: Method → the kind of file that holds what it learnt.
+PARTS = {"sc": "sc", "ksvd": "ksvd", "ne-nnls": "ksvd", "ne-lle": "ksvd", "gr": "ksvd",
+         "anr": "ksvd", "aplus": "aplus", "kk": "kk"}  # fmt: skip
 #: Kind of file → what learns its parts, and what makes them of its tensors.
 _KINDS = {
     "sc": (sparse_coding.learn_sc, sparse_coding.Dictionaries),
@@ -32,15 +35,15 @@ def learnt_file(method: str, scale: int | None, file: str | None = None) -> Path
     CheckpointError when it isn't there, with the command that makes it."""
     if scale is None:
         raise CheckpointError(f"{method} needs a scale: 2, 3 or 4")
-    kind = PARTS[method]
+    kind, official = PARTS[method], f" or {OFFICIAL}" * (method == "sc")
     path = Path(file or checkpoints.folder() / f"{kind}_x{scale}.safetensors")
     if path.is_file():
         return path
+    why = f"no such file; {method} takes a .safetensors file{official}"
     if file is None:
         make = f"srcnn train --method {kind} --scale {scale} --out {path.parent}"
-        raise CheckpointError(f"{path} is missing; `{make}` makes it")
-    takes = f".safetensors file{f' or {OFFICIAL}' * (method == 'sc')}"
-    raise CheckpointError(f"{file}: no such file; {method} takes a {takes}")
+        why = f"is missing; `{make}` makes it"
+    raise CheckpointError(f"{path}: {why}")
 
 
 def parts(method: str, scale: int | None, model: str | None = None, device="cpu"):
@@ -51,12 +54,13 @@ def parts(method: str, scale: int | None, model: str | None = None, device="cpu"
     CheckpointError for a file that is missing, damaged or for another method or scale,
     DataError when Yang's can't be had.
     """
+    device = choose_device(device)
     if method == "sc" and model == OFFICIAL:
         if scale != 3:
             raise CheckpointError(f"model {OFFICIAL} is for x3, not x{scale}")
         path = datasets.path("scsr-official") / "CVPR08_x3_Dictionary.mat"
         try:
-            return sparse_coding.read_yang(path, choose_device(device))
+            return sparse_coding.read_yang(path, device)
         except Exception as e:  # scipy raises many kinds
             raise CheckpointError(f"{path}: not Yang's or damaged ({e!r})") from None
     path, kind = learnt_file(method, scale, model), PARTS[method]
@@ -64,7 +68,6 @@ def parts(method: str, scale: int | None, model: str | None = None, device="cpu"
     if (card.get("method"), card.get("scale")) != (kind, scale):
         found = f"{card.get('method', 'a network')} x{card.get('scale')}"
         raise CheckpointError(f"{path}: is for {found}, not {kind} x{scale}")
-    device = choose_device(device)
     try:
         found = {name: t.to(device).float() for name, t in tensors.items()}
         if kind == "sc":
@@ -80,9 +83,9 @@ def learn(
 ) -> Path:  # fmt: skip
     """Learn what a method needs and write it, with its card, as a .safetensors file.
 
-    `kind` is ``"sc"``, ``"ksvd"``, ``"kk"`` or ``"aplus"``, with the book's dictionary,
-    `sets` are pictures by name, uint8, and `choices` those of `learn_sc` and so on.
-    float16, in which files are, changes the mean on Set5 by less than 0.001 dB.  Raises
+    `kind` is "sc", "ksvd", "kk" or "aplus", which takes the book's dictionary, `sets`
+    are pictures by name, uint8, and `choices` those of `learn_sc` and so on.  float16,
+    in which files are, changes the mean on Set5 by less than 0.001 dB.  Raises
     ValueError for a picture of another type, or too few of them.
     """
     if kind not in _KINDS:

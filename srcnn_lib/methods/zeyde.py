@@ -3,7 +3,6 @@
 A patch's features are written as a sum of three atoms of an LR dictionary; the same sum
 of HR atoms is what bicubic lacks there.  The LR dictionary is learnt by K-SVD; the HR
 one is then a least-squares problem.
-
 Source: Zeyde, Elad, Protter, "On single image scale-up using sparse-representations",
 2010; Rubinstein, Zibulevsky, Elad, "Efficient implementation of the K-SVD algorithm
 using batch orthogonal matching pursuit", 2008.
@@ -119,20 +118,21 @@ def learn_ksvd(
     images: Iterable[np.ndarray], scale: int, *, atoms=ATOMS, **choices
 ) -> Dictionary:
     """The pair of dictionaries that pictures, uint8, teach; `choices` are of `ksvd`."""
+    size, stride = PATCH * scale, STRIDE * scale
 
     def see(y):
-        maps = patches.gradients(y, scale)
-        return patches.extract_patches(maps, PATCH * scale, STRIDE * scale)
+        return patches.extract_patches(patches.gradients(y, scale), size, stride)
 
     seen, wanted = patches.training_patches(images, see, scale, stride=STRIDE)
     basis = patches.principal_axes(seen, 1e-3)
-    seen = seen @ basis.T
-    lr = ksvd(seen, atoms=atoms, **choices)
+    lr = ksvd(seen := seen @ basis.T, atoms=atoms, **choices)
     return Dictionary(basis, lr, fit_hr_atoms(*omp(seen, lr), wanted, atoms))
 
 
 def ksvd_method(pair: Dictionary, scale: int) -> PatchMethod:
     """K-SVD as a method."""
-    return PatchMethod.of_gradients(
-        pair.basis, lambda seen: weighted_sums(*omp(seen, pair.lr), pair.hr), scale
-    )
+
+    def restore(seen):
+        return weighted_sums(*omp(seen, pair.lr), pair.hr)
+
+    return PatchMethod.of_gradients(pair.basis, restore, scale)
