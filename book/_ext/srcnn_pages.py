@@ -23,7 +23,8 @@ SITEMAP = """<?xml version="1.0" encoding="utf-8"?>
 </urlset>
 """
 #: A figure that has no shade from an earlier build.
-FIGURE = r'(?<!class="srcnn-figure">)<img [^>]*src="([^"]*_images/[^"]*\.(?:png|svg))"[^>]*>'
+FIGURE = (r'(?<!class="srcnn-figure">)<img [^>]*src="'
+          r'([^"]*_images/[^"]*\.(?:png|svg))"[^>]*>')  # fmt: skip
 
 
 def with_shades(text: str, page: Path) -> str:
