@@ -100,8 +100,8 @@ def _keeps_multiples(answer):
     if np.shape(answer(img, 3)) != img.shape:
         return (
             "emptied",
-            "a picture that is a multiple already must stay whole; `[:-0]` leaves "
-            "nothing.",
+            "an image whose sides can be divided must stay whole. `[:-0]` is "
+            "empty.",
         )
 
 
@@ -112,118 +112,118 @@ EXERCISES["1.1"] = Function(_psnr, _pictures, faults={
         lambda hr, sr, crop: _psnr(hr, sr, 0)),
     "two-sides": ("crop all four borders, not only the first rows and columns.",
         _one_side),
-    "rows-only": ("the columns are cropped too, not only the rows.", _rows_only),
-    "peak-1": ("the peak is 255, as the grey levels here go from 0 to 255.",
+    "rows-only": ("crop the columns too, not only the rows.", _rows_only),
+    "peak-1": ("the peak is 255, because grey levels go from 0 to 255.",
         lambda hr, sr, crop: _psnr(hr, sr, crop, peak=1.0)),
-    "brightest": ("the peak is 255 whatever a picture holds; yours is its brightest "
-        "pixel.", lambda hr, sr, crop: _psnr(hr, sr, crop, peak=hr.max())),
-    "half": ("10 log₁₀ belongs to squares; yours has 255 over the root of the mean "
-        "square: half of what it should be.",
+    "brightest": ("the peak is 255 for every image. Yours is the brightest pixel of "
+        "this image.", lambda hr, sr, crop: _psnr(hr, sr, crop, peak=hr.max())),
+    "half": ("10 log₁₀ takes the ratio of squares. Yours takes its root, so the "
+        "result is half of what it should be.",
         lambda hr, sr, crop: _psnr(hr, sr, crop) / 2),
     "mean-first": ("square first, then take the mean: otherwise errors of opposite "
         "sign cancel.", lambda *a: _psnr(*a, size=lambda error: error.mean() ** 2)),
-    "peak-root": ("the error is squared, so the peak is squared too: 255², not 255.",
+    "peak-root": ("the error is squared, so the peak must be squared too (255²).",
         lambda hr, sr, crop: _psnr(hr, sr, crop, peak=255**0.5)),
-    "sum": ("PSNR rests on the mean of the squares; yours is their sum, which grows "
-        "with the picture.", lambda *a: _psnr(*a, size=lambda error: (error**2).sum())),
-    "mse": ("that is the mean squared error; PSNR is a logarithm of its inverse.",
+    "sum": ("PSNR uses the mean of the squares. Yours is their sum, which grows "
+        "with the image.", lambda *a: _psnr(*a, size=lambda error: (error**2).sum())),
+    "mse": ("that is the MSE. PSNR is 10 log₁₀ of 255² divided by the MSE.",
         lambda hr, sr, crop: _mse((hr - sr)[crop:-crop, crop:-crop])),
-    "twice": ("10 log₁₀ of a ratio of squares, or 20 log₁₀ of its root; yours has 20 "
-        "and the squares.", lambda hr, sr, crop: 2 * _psnr(hr, sr, crop)),
-    "upside-down": ("a PSNR rises when the error falls: your ratio is upside down.",
+    "twice": ("use 10 log₁₀ for a ratio of squares, or 20 log₁₀ for its root. Yours "
+        "uses 20 for the squares.", lambda hr, sr, crop: 2 * _psnr(hr, sr, crop)),
+    "upside-down": ("PSNR rises when the error falls. Your ratio is upside down.",
         lambda hr, sr, crop: -_psnr(hr, sr, crop)),
-    "natural": ("the logarithm is to base 10; yours is the natural one.",
+    "natural": ("the logarithm has base 10. Yours is the natural logarithm.",
         lambda hr, sr, crop: _psnr(hr, sr, crop) * np.log(10)),
-    "absolute": ("PSNR rests on the mean of the squares; yours is the mean of the "
+    "absolute": ("PSNR uses the mean of the squares. Yours is the mean of the "
         "absolute errors.",
         lambda *a: _psnr(*a, size=lambda error: np.abs(error).mean() ** 2)),
-    "variance": ("your error has its mean taken off: a picture that is too bright "
-        "everywhere would go unpunished.", lambda *a: _psnr(*a, size=np.var)),
+    "variance": ("you subtract the mean of the error, so an image that is too bright "
+        "everywhere would lose nothing.", lambda *a: _psnr(*a, size=np.var)),
 })  # fmt: skip
 
 EXERCISES["1.2"] = Function(_luma, _colours, atol=1e-3, faults={
-    "full-range": ("that is full range, 0…255, as JPEG has it; the paper's luma is in "
+    "full-range": ("that is full range, 0…255, as in JPEG. The paper's luma is in "
         "studio range, 16…235.", lambda rgb: rgb @ FULL),
-    "hdtv": ("those are the weights of HDTV (BT.709); the paper's are older.",
+    "hdtv": ("those are the weights of HDTV (BT.709). The paper uses BT.601.",
         lambda rgb: rgb @ HDTV),
-    "rgb2gray": ("those are the weights of scikit-image's rgb2gray, of HDTV; the "
-        "paper's are older.", lambda rgb: rgb @ HDTV_SCIKIT),
-    "white-271": ("the offset is right, but white becomes 271: in studio range the "
-        "weights are smaller, 219 in all.", lambda rgb: rgb @ FULL + 16),
-    "offset": ("the offset is missing: black is 16 in studio range.",
+    "rgb2gray": ("those are the weights of scikit-image's rgb2gray, from HDTV. "
+        "The paper uses BT.601.", lambda rgb: rgb @ HDTV_SCIKIT),
+    "white-271": ("the offset is right, but white becomes 271. In studio range the "
+        "weights are smaller and sum to 219.", lambda rgb: rgb @ FULL + 16),
+    "offset": ("the offset is missing. Black is 16 in studio range.",
         lambda rgb: _luma(rgb, offset=0)),
     "bgr": ("your channels are in the order B, G, R, as OpenCV reads them.",
         lambda rgb: _luma(rgb[..., ::-1])),
-    "undivided": ("the weights are for colours in 0…1: divide by 255 first.",
+    "undivided": ("the weights are for colours in 0…1, so divide by 255 first.",
         lambda rgb: rgb @ STUDIO + 16),
-    "mean": ("a mean of the three channels is not luma: green counts most.",
+    "mean": ("the mean of three channels is not luma. Green counts most.",
         lambda rgb: rgb.mean(axis=-1)),
-    "weights-256": ("65.738 and its like are for division by 256; for 255 it is "
+    "weights-256": ("the weights with 65.738 are for division by 256. For 255, use "
         "65.481.", lambda rgb: _luma(rgb, STUDIO_256)),
-    "divided-256": ("65.481 and its like are for division by 255; yours divides by "
-        "256.", lambda rgb: _luma(rgb, STUDIO * 255 / 256)),
-    "rounded": ("round nothing here; the protocol rounds once, at its end.",
+    "divided-256": ("the weights with 65.481 are for division by 255. Yours divides "
+        "by 256.", lambda rgb: _luma(rgb, STUDIO * 255 / 256)),
+    "rounded": ("don't round here. The protocol rounds once, at its end.",
         lambda rgb: np.floor(_luma(rgb) + 0.5)),
-    "cut-off": ("that cuts off what is behind the point; nothing is rounded here.",
+    "cut-off": ("that cuts the decimals off. Don't round here.",
         lambda rgb: np.floor(_luma(rgb))),
-    "digit": ("one weight is wrong by a digit: red has 65.481, which is 65.738 in "
+    "digit": ("one digit of a weight is wrong. Red has 65.481, which is 65.738 in "
         "units of 1/256.", lambda rgb: _luma(rgb, STUDIO - [255 / 256, 0, 0])),
 })  # fmt: skip
 
 EXERCISES["1.3"] = Function(
     lambda first, second, P: _seen(first, P) + second - _seen(second, P),
     _patches, faults={
-    "first": ("that is the first patch again: the detail has to come from the second.",
+    "first": ("that is the first patch. The detail has to come from the second.",
         lambda first, second, P: first),
-    "exchanged": ("that shrinks to what the second patch shrinks to: exchange the two.",
+    "exchanged": ("that has the LR patch of the second patch. Exchange the two.",
         lambda first, second, P: _seen(second, P) + first - _seen(first, P)),
-    "kept-twice": ("the second patch brings along what shrinking sees of it; take that "
-        "off.", lambda first, second, P: _seen(first, P) + second),
-    "counted-twice": ("what shrinking sees of the first is counted twice: keep P first "
-        "Pᵀ alone, not the first patch.",
+    "kept-twice": ("you add the whole second patch. Subtract the part of it that "
+        "shrinking sees.", lambda first, second, P: _seen(first, P) + second),
+    "counted-twice": ("you keep the whole first patch, its detail too. Keep P first Pᵀ "
+        "alone.",
         lambda first, second, P: first + second - _seen(second, P)),
-    "one-side": ("shrinking works on rows and on columns: P stands on the left, and "
-        "its transpose on the right.",
+    "one-side": ("shrinking works on rows and on columns. Multiply by P on the left "
+        "and by its transpose on the right.",
         lambda first, second, P: P @ first + second - P @ second),
-    "detail-alone": ("this is the detail alone; add what shrinking sees of the first.",
+    "detail-alone": ("this is only the detail. Add the part P first Pᵀ of the first.",
         lambda first, second, P: second - _seen(second, P)),
-    "part": ("some detail is missing, that of rows alone and of columns alone: take "
-        "all of the second except what shrinking sees.", _both_sides),
-    "no-detail": ("this has no detail at all; add that of the second patch.",
+    "part": ("some detail is missing. Take all of the second patch except P second "
+        "Pᵀ.", _both_sides),
+    "no-detail": ("this has no detail. Add the detail of the second patch.",
         lambda first, second, P: _seen(first, P)),
 })  # fmt: skip
 
 EXERCISES["1.4"] = Value(lambda: 10 * np.log10(4), atol=0.03, faults={
-    "amplitude": ("the error falls to half, its square to a quarter: 10 log₁₀ takes "
-        "the squares.", lambda: 10 * np.log10(2)),
-    "std": ("the error falls to half and not to a quarter: it is the variance that is "
+    "amplitude": ("the error falls to half and its square to a quarter. 10 log₁₀ "
+        "takes the squares.", lambda: 10 * np.log10(2)),
+    "std": ("the error falls to half, not to a quarter. Only the variance is "
         "divided by four.", lambda: 20 * np.log10(4)),
-    "sign": ("PSNR rises when noise is averaged away.", lambda: -10 * np.log10(4)),
-    "factor": ("that is the factor; what is asked is decibels.", 4),
-    "ratio": ("that is how many times smaller the error is; what is asked is decibels.",
+    "sign": ("PSNR rises when the noise gets weaker.", lambda: -10 * np.log10(4)),
+    "factor": ("that is the factor. Give the answer in decibels.", 4),
+    "ratio": ("that is the factor of the RMS error. Give the answer in decibels.",
         2),
-    "same": ("the scene is the same, but the noise is not: in the mean it cancels in "
-        "part.", 0),
+    "same": ("the scene is the same, but the noise is not. Part of it cancels in "
+        "the mean.", 0),
 })  # fmt: skip
 
 EXERCISES["1.5"] = Function(_cut, _uneven, property=_keeps_multiples, faults={
-    "top-left": ("the rows and columns have to go at the bottom and at the right; "
-        "yours go at the top and left, so the grids don't line up.",
+    "top-left": ("cut rows at the bottom and columns at the right. Yours are cut at "
+        "the top and left, so the pixel grids don't line up.",
         lambda img, s: img[img.shape[0] % s :, img.shape[1] % s :]),
-    "rows-only": ("the columns are cut too, not only the rows.",
+    "rows-only": ("cut the columns too, not only the rows.",
         lambda img, s: img[: img.shape[0] - img.shape[0] % s]),
-    "columns-only": ("the rows are cut too, not only the columns.",
+    "columns-only": ("cut the rows too, not only the columns.",
         lambda img, s: img[:, : img.shape[1] - img.shape[1] % s]),
-    "small": ("that is the size of the small picture: cut, don't shrink.",
+    "small": ("that is the size of the LR image. Cut, don't shrink.",
         lambda img, s: img[: img.shape[0] // s, : img.shape[1] // s]),
-    "every-nth": ("that takes every so many-th pixel: cut, don't shrink.",
+    "every-nth": ("that takes every third pixel or so. Cut, don't shrink.",
         lambda img, s: img[::s, ::s]),
-    "middle": ("cut nothing at the top and at the left; yours keeps the middle, so the "
-        "grids don't line up.", _cut_around),
-    "nearest": ("round down: the nearest multiple may be larger than the picture.",
+    "middle": ("cut nothing at the top and left. Yours keeps the middle, so the "
+        "pixel grids don't line up.", _cut_around),
+    "nearest": ("round down. The nearest multiple may be larger than the image.",
         _cut_nearest),
-    "whole-scale": ("more was cut than necessary: the remainder of each side, not a "
+    "whole-scale": ("you cut more than necessary. Cut the remainder of each side, not a "
         "whole scale.", lambda img, s: img[:-s, :-s]),
-    "filled": ("cut the picture; yours is filled up to the next multiple.",
+    "filled": ("cut the image. Yours is filled up to the next multiple.",
         _filled_up),
 })  # fmt: skip
