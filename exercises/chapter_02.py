@@ -88,8 +88,8 @@ def _when_enlarging(matrix_of):
         if np.allclose(got, _matrix(n_in, n_out, stretch=n_out / n_in)):
             return (
                 "enlarging-narrower",
-                "it shrinks right, but when enlarging it makes the kernel narrower: "
-                "the stretch is never above 1.",
+                "it shrinks right, but it makes the kernel narrower when it enlarges. "
+                "`widen` is never below 1.",
             )
     return "enlarging", "it shrinks right, but enlarging 6 pixels to 15 goes wrong."
 
@@ -137,20 +137,20 @@ def _width_first(img, R, C):
 EXERCISES = {}
 
 EXERCISES["2.1"] = Value(_FOUR, atol=6e-4, rtol=0, faults={
-    "reversed": ("these are the right weights in the wrong order: the pixel lies "
-        "nearer to the second of its four neighbours.", _FOUR[::-1]),
+    "reversed": ("these are the right weights in the wrong order. The pixel lies "
+        "nearest to the second of its four neighbours.", _FOUR[::-1]),
     "a-0.75": ("this is the kernel with a = −0.75, OpenCV's and PyTorch's.",
         _keys(_DISTANCES, a=-0.75)),
     "a-1": ("this is the kernel with a = −1; MATLAB's is −0.5.",
         _keys(_DISTANCES, a=-1.0)),
-    "nearest": ("that is the nearest pixel alone; the cubic reaches to distance 2.",
+    "nearest": ("this is the nearest pixel alone, but the cubic reaches to distance 2.",
         (0, 1, 0, 0)),
-    "linear": ("these are linear interpolation's weights; the cubic reaches to "
-        "distance 2.", (0, 2 / 3, 1 / 3, 0)),
-    "near-branch": ("the outer two lie beyond distance 1; there the second line of the "
-        "formula holds.", _near_branch_only),
+    "linear": ("these are the weights of linear interpolation. The cubic reaches "
+        "to distance 2.", (0, 2 / 3, 1 / 3, 0)),
+    "near-branch": ("the outer two lie beyond distance 1, so use the second line of the "
+        "formula there.", _near_branch_only),
     "sign": ("the outer two are negative.", np.abs(_FOUR)),
-    "sum": ("right in 27ths; but the weights have to sum to one.", 27 * _FOUR),
+    "sum": ("right in 27ths, but the weights must sum to one.", 27 * _FOUR),
 })  # fmt: skip
 
 EXERCISES["2.2"] = Function(_matrix, _sizes, property=_when_enlarging, faults={
@@ -158,30 +158,30 @@ EXERCISES["2.2"] = Function(_matrix, _sizes, property=_when_enlarging, faults={
         lambda n, m: _matrix(n, m, start=0.0, back=0.0)),
     "half": ("everything is shifted by half an input pixel: input pixel j has its "
         "centre at j + ½, so subtract ½ again.", lambda n, m: _matrix(n, m, back=0.0)),
-    "four-taps": ("only the four nearest pixels are weighed; when shrinking, the wider "
-        "kernel reaches more.", lambda n, m: _matrix(n, m, width=4)),
-    "narrower": ("the kernel is stretched the wrong way: when shrinking it has to be "
+    "four-taps": ("you use only the four nearest pixels. When you shrink, the wider "
+        "kernel reaches more of them.", lambda n, m: _matrix(n, m, width=4)),
+    "narrower": ("the kernel becomes narrower, but when you shrink it must become "
         "wider.", lambda n, m: _matrix(n, m, stretch=n / m)),
-    "inverse": ("an output pixel is n_in / n_out input pixels wide; you have n_out / "
-        "n_in.", lambda n, m: _matrix(n, m, inverse=True)),
-    "linear": ("this is linear interpolation; Keys' kernel is a cubic.",
+    "inverse": ("an output pixel is n_in / n_out input pixels wide, but you have "
+        "n_out / n_in.", lambda n, m: _matrix(n, m, inverse=True)),
+    "linear": ("this is linear interpolation, but Keys' kernel is a cubic.",
         lambda n, m: _matrix(n, m, kernel=_linear)),
-    "antialias": ("there is no antialiasing: when shrinking, the kernel has to be "
+    "antialias": ("there is no antialiasing. When you shrink, the kernel must be "
         "wider.", lambda n, m: _matrix(n, m, stretch=1.0)),
-    "sum": ("the rows do not sum to one: divide each by its sum.",
+    "sum": ("the rows do not sum to one. Divide each row by its sum.",
         lambda n, m: _matrix(n, m, divide="")),
-    "nearly": ("the rows sum to one only nearly: divide by the sum itself, not by n_in "
+    "nearly": ("the rows sum to one only nearly. Divide by the sum itself, not by n_in "
         "/ n_out.", lambda n, m: _matrix(n, m, divide="stretch")),
-    "clamp": ("the border is clamped, as at the time of the paper; mirror it.",
+    "clamp": ("the border is clamped, as at the time of the paper. Mirror it.",
         lambda n, m: _matrix(n, m, border="clamp")),
-    "reflect": ("the mirror stands half a pixel off: it repeats the edge pixel, so "
+    "reflect": ("the mirror is half a pixel off. It must repeat the edge pixel, so "
         "pixel −1 is pixel 0.", lambda n, m: _matrix(n, m, border="reflect")),
-    "wrap": ("what lies to the left of pixel 0 is taken from the other end: negative "
-        "indices count from behind.", lambda n, m: _matrix(n, m, border="wrap")),
-    "drop": ("weights beyond the border are left out; they belong to the pixels in the "
+    "wrap": ("pixels left of pixel 0 come from the other end, because negative "
+        "indices count from the end.", lambda n, m: _matrix(n, m, border="wrap")),
+    "drop": ("weights beyond the border are left out. Give them to the pixels in the "
         "mirror.", lambda n, m: _matrix(n, m, border="drop")),
-    "overwritten": ("several weights fall on one pixel near the border: add them up, "
-        "as the last overwrites the others now.",
+    "overwritten": ("several weights fall on one pixel near the border. Add them, "
+        "because now the last one overwrites the others.",
         lambda n, m: _matrix(n, m, add=False)),
     "a-0.75": ("this is the kernel with a = −0.75; MATLAB's is −0.5.",
         lambda n, m: _matrix(n, m, a=-0.75)),
@@ -189,19 +189,19 @@ EXERCISES["2.2"] = Function(_matrix, _sizes, property=_when_enlarging, faults={
 
 EXERCISES["2.3"] = Function(
     lambda img, R, C: _two_passes(img, R, C, _matlab), _integer_picture, faults={
-    "once": ("it is rounded once, at the end; MATLAB rounds after each pass.",
+    "once": ("it is rounded once, at the end, but MATLAB rounds after each pass.",
         lambda img, R, C: _two_passes(img, R, C, lambda x: x, _matlab)),
     "unrounded": ("nothing is rounded.",
         lambda img, R, C: _two_passes(img, R, C, lambda x: x)),
     "clipped-only": ("the result stays within 0 and 255, but is not rounded.",
         lambda img, R, C: _two_passes(img, R, C, _limit)),
-    "width-first": ("the width comes first here; MATLAB begins with the height.",
+    "width-first": ("the width comes first here, but MATLAB begins with the height.",
         _width_first),
-    "even": ("np.round takes halves to the even neighbour, 2.5 to 2; MATLAB takes them "
+    "even": ("np.round takes 2.5 to 2, the even neighbour. MATLAB rounds halves "
         "up.", lambda img, R, C: _two_passes(img, R, C, lambda x: _limit(np.round(x)))),
-    "cut-off": ("decimals are cut off, not rounded.",
+    "cut-off": ("the decimals are cut off, not rounded.",
         lambda img, R, C: _two_passes(img, R, C, lambda x: np.floor(_limit(x)))),
-    "wrapped": ("values below 0 or above 255 wrap around: clip them before they become "
+    "wrapped": ("values below 0 or above 255 wrap around. Clip them before they become "
         "uint8.",
         lambda img, R, C: _two_passes(img, R, C, lambda x: _half_up(x) % 256)),
     "first-unrounded": ("the first pass is clipped but not rounded.",
@@ -209,7 +209,7 @@ EXERCISES["2.3"] = Function(
     "first-only": ("only the first pass is rounded and clipped.",
         lambda img, R, C: _two_passes(img, R, C, _matlab, lambda x: x)),
     "first-unclipped": ("after the first pass the values are rounded but not clipped "
-        "to 0…255; a uint8 picture can't hold them.",
+        "to 0…255, but a uint8 image cannot hold them.",
         lambda img, R, C: _two_passes(img, R, C, _half_up, _matlab)),
     "unclipped": ("the values are rounded but not clipped to 0…255.",
         lambda img, R, C: _two_passes(img, R, C, _half_up)),
