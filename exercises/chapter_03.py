@@ -257,110 +257,110 @@ def _halved(patches, step):
 EXERCISES = {}
 
 EXERCISES["3.2"] = Function(_next_code, _begun, faults={
-    "signed": ("a large negative correlation counts too, as weights may be negative: "
-        "compare absolute values.", _next_signed),
-    "of-patch": ("the next atom must correlate with what is left of the patch, not "
-        "with the patch itself.", _next_of_patch),
-    "others-of-patch": ("the atoms taken are left out, but the next one is still that "
-        "most similar to the patch itself; look at what is left of it.", _next_left),
+    "signed": ("a large negative correlation counts too, because weights may be "
+        "negative. Compare absolute values.", _next_signed),
+    "of-patch": ("the next atom must correlate with the rest of the patch, not with "
+        "the patch itself.", _next_of_patch),
+    "others-of-patch": ("you leave out the atoms taken, but you still compare with "
+        "the patch itself. Compare with the rest of the patch.", _next_left),
     "only-new": ("the atoms taken before have lost their weights.", _next_only),
-    "of-rest": ("the atom is right, but the weights are those of what is left; fit "
-        "them to the patch.", _next_of_rest),
-    "alone": ("the atom is right, but only its weight was fitted: fit all atoms taken "
-        "so far again, that is the O in OMP.", _next_alone),
-    "correlations": ("the atom is right, but correlations are not weights: atoms "
-        "overlap, so solve least squares.", _next_correlations),
-    "same": ("this is the code before the step: no atom was added.",
+    "of-rest": ("the atom is right, but you fitted the weights to the rest. Fit them "
+        "to the patch.", _next_of_rest),
+    "alone": ("the atom is right, but you fitted only its weight. Fit all atoms taken "
+        "so far again; this is the O in OMP.", _next_alone),
+    "correlations": ("the atom is right, but correlations are not weights. Atoms "
+        "are not orthogonal, so solve least squares.", _next_correlations),
+    "same": ("this is the code before the step. No atom was added.",
         lambda x, D, taken: _code(_fit(x, D, taken), taken, len(D))),
 })  # fmt: skip
 
 EXERCISES["3.3"] = Value((1, 2, 0.6), faults={
     "one-sided": ("for the first penalty no weight may be negative, so a negative "
-        "correlation wakes no atom.", (2, 2, 0.6)),
-    "two-sided": ("with weights of either sign a correlation of −2 wakes its atom too.",
+        "product switches no atom on.", (2, 2, 0.6)),
+    "two-sided": ("with weights of either sign a product of −2 switches its atom on.",
         (1, 1, 0.6)),
-    "unshrunk": ("the penalties are right; but the penalty also shrinks the weight "
-        "that is left: it is not the one of least squares.", (1, 2, 1)),
-    "half": ("the penalties are right; but look at the slope again: the ½ in front of "
-        "the square is gone in the derivative, so α₁ falls by λ, not by λ/2.",
+    "unshrunk": ("the penalties are right, but the penalty also makes the weight "
+        "that is left smaller than least squares does.", (1, 2, 1)),
+    "half": ("the penalties are right, but look at the derivative again. The ½ in "
+        "front of the square cancels its 2, so α₁ falls by λ, not by λ/2.",
         (1, 2, 0.8)),
-    "negative": ("a penalty is not negative: what counts is the size of the "
-        "correlation.", (1, -2, 0.6)),
-    "by-penalty": ("the penalties are right; the weight falls by λ, so it is 1 − 0.4.",
+    "negative": ("a penalty is not negative, because the absolute product "
+        "counts.", (1, -2, 0.6)),
+    "by-penalty": ("the penalties are right. The weight falls by λ, so it is 1 − 0.4.",
         (1, 2, 0.4)),
 })  # fmt: skip
 
 EXERCISES["3.4"] = Function(_ista_step, _lasso_step, faults={
-    "uphill": ("the step goes uphill: subtract the slope.",
+    "uphill": ("the step goes uphill. Subtract the gradient.",
         lambda c, x, D, penalty, step: _soft(
             _descended(c, x, D, -step), step * penalty)),
-    "unscaled-threshold": ("the threshold is the penalty times the step, as the "
-        "gradient is.",
+    "unscaled-threshold": ("multiply the threshold by the learning rate, like the "
+        "gradient.",
         lambda c, x, D, penalty, step: _soft(_descended(c, x, D, step), penalty)),
-    "one-sided": ("negative weights are cut off; here a weight may have either sign.",
+    "one-sided": ("you cut off negative weights, but here they may have either sign.",
         lambda c, x, D, penalty, step: np.maximum(
             _descended(c, x, D, step) - step * penalty, 0)),
-    "hard": ("this is a hard threshold: weights that stay must shrink by the threshold "
+    "hard": ("this is a hard threshold. Weights that stay must shrink by the threshold "
         "too.", _hard_step),
-    "sign": ("the sign is lost: a negative weight stays negative.",
+    "sign": ("the sign is lost. A negative weight stays negative.",
         lambda c, x, D, penalty, step: np.abs(_ista_step(c, x, D, penalty, step))),
-    "past-zero": ("weights smaller than the threshold change their sign; they become "
-        "zero.", _shrunk_only),
-    "subgradient": ("the penalty is made part of the slope; then no weight becomes "
-        "zero. Descend first, then threshold.", _subgradient),
+    "past-zero": ("weights smaller than the threshold change their sign. They must "
+        "become zero.", _shrunk_only),
+    "subgradient": ("you added the penalty to the gradient, so no weight becomes "
+        "zero. Descend first, then apply the threshold.", _subgradient),
     "no-threshold": ("the threshold is missing, or is zero.",
         lambda c, x, D, penalty, step: _descended(c, x, D, step)),
-    "unscaled-slope": ("the gradient is not scaled by the step.",
+    "unscaled-slope": ("the gradient is not multiplied by the learning rate.",
         lambda c, x, D, penalty, step: _soft(_descended(c, x, D, 1.0), step * penalty)),
-    "twice": ("the ½ in front of the square takes the 2 of its derivative: the slope "
-        "has no factor 2.",
+    "twice": ("the ½ in front of the square cancels the 2 of its derivative, so the "
+        "gradient has no factor 2.",
         lambda c, x, D, penalty, step: _soft(
             _descended(c, x, D, 2 * step), step * penalty)),
-    "threshold-first": ("the threshold comes after the step down the slope; yours "
+    "threshold-first": ("the threshold comes after the step down the gradient. Yours "
         "comes first.",
         lambda c, x, D, penalty, step: _descended(
             _soft(c, step * penalty), x, D, step)),
-    "start": ("the slope is right, but it starts from the thresholded code.",
+    "start": ("the gradient is right, but the step starts from the thresholded code.",
         lambda c, x, D, penalty, step: (
             _soft(c, step * penalty) - step * (c @ D - x) @ D.T)),
-    "from-zero": ("the slope is that of the code zero: subtract x from c @ D.",
+    "from-zero": ("this is the gradient at the code zero. Subtract x from code @ D.",
         lambda c, x, D, penalty, step: _soft(c + step * x @ D.T, step * penalty)),
 })  # fmt: skip
 
 EXERCISES["3.5"] = Function(_mod, _codes, faults={
-    "unscaled": ("the atoms are right, but the weights must take up their lengths, so "
-        "that C @ D stays the same.", _mod_without_rescaling),
-    "wrong-way": ("the atoms are right, but the weights go the wrong way: what an atom "
-        "is divided by, its column of C is multiplied with.", _mod_divided_twice),
-    "exchanged": ("the dictionary comes first, then the codes: yours are exchanged.",
+    "unscaled": ("the atoms are right, but multiply the weights by their norms, so "
+        "that codes @ D does not change.", _mod_without_rescaling),
+    "wrong-way": ("the atoms are right, but the weights go the wrong way. If you "
+        "divide an atom, multiply its column of the codes.", _mod_divided_twice),
+    "exchanged": ("the dictionary comes first, then the codes. Yours are exchanged.",
         lambda X, C: _mod(X, C)[::-1]),
-    "long": ("these atoms are the best, but not of unit length.", _mod_long),
-    "squared": ("a length is the root of the sum of squares; yours is the sum.",
+    "long": ("these atoms fit best, but their norms are not 1.", _mod_long),
+    "squared": ("a norm is the root of the sum of squares. Yours is the sum.",
         _mod_squared),
-    "recoded": ("the atoms are right, but the codes were found anew; they stay, but "
-        "for their scale.", _mod_recoded),
-    "columns": ("atoms are rows; here the columns have been brought to unit length.",
+    "recoded": ("the atoms are right, but you found new codes. Only multiply the old "
+        "ones by the norms.", _mod_recoded),
+    "columns": ("atoms are rows, but here the columns have norm 1.",
         _mod_columns),
-    "product": ("C.T @ X is not yet the solution: atoms are used together, so divide "
-        "by C.T @ C, or let np.linalg.lstsq do it.", _mod_step),
-    "whole": ("each atom has its own length; here all are divided by one number.",
+    "product": ("codes.T @ patches is not yet the solution, because atoms are used "
+        "together. Use np.linalg.lstsq.", _mod_step),
+    "whole": ("each atom has its own norm, but here all are divided by one number.",
         _mod_whole),
 })  # fmt: skip
 
 EXERCISES["3.6"] = Function(_average, _overlapping, faults={
-    "sum": ("this is the sum: divide by the number of patches over each pixel.",
+    "sum": ("this is the sum. Divide by the number of patches over each pixel.",
         lambda patches, step: _summed(patches, step)[0]),
-    "most": ("near the border fewer patches overlap: count them for each pixel.",
+    "most": ("near the border fewer patches overlap. Count them for each pixel.",
         _average_by_most),
-    "pixels": ("divide by the number of patches over a pixel; yours is the number of "
-        "pixels in a patch.",
+    "pixels": ("divide by the number of patches over a pixel. You divide by the number "
+        "of pixels in a patch.",
         lambda patches, step: _summed(patches, step)[0] / patches.shape[2] ** 2),
-    "first": ("where patches overlap only the first one is left: add them up.",
+    "first": ("where patches overlap only the first one is left. Add them up.",
         _first_wins),
-    "last": ("where patches overlap only the last one is left: add them up.",
+    "last": ("where patches overlap only the last one is left. Add them up.",
         _last_wins),
-    "halved": ("the mean of what is there and the next patch weighs the last one most: "
-        "add all up, then divide once.", _halved),
+    "halved": ("a mean with each next patch gives the last one the most weight. "
+        "Add all up, then divide once.", _halved),
     "transposed": ("each patch is transposed.",
         lambda patches, step: _average(patches.swapaxes(2, 3), step)),
 })  # fmt: skip
