@@ -222,8 +222,8 @@ EXERCISES["1.5"] = Function(_cut, _uneven, property=_keeps_multiples, faults={
         "pixel grids don't line up.", _cut_around),
     "nearest": ("round down. The nearest multiple may be larger than the image.",
         _cut_nearest),
-    "whole-scale": ("you cut more than necessary. Cut the remainder of each side, not a "
-        "whole scale.", lambda img, s: img[:-s, :-s]),
+    "whole-scale": ("you cut more than necessary. Cut the remainder of each side, not "
+        "a whole scale.", lambda img, s: img[:-s, :-s]),
     "filled": ("cut the image. Yours is filled up to the next multiple.",
         _filled_up),
 })  # fmt: skip

@@ -147,8 +147,8 @@ EXERCISES["2.1"] = Value(_FOUR, atol=6e-4, rtol=0, faults={
         (0, 1, 0, 0)),
     "linear": ("these are the weights of linear interpolation. The cubic reaches "
         "to distance 2.", (0, 2 / 3, 1 / 3, 0)),
-    "near-branch": ("the outer two lie beyond distance 1, so use the second line of the "
-        "formula there.", _near_branch_only),
+    "near-branch": ("the outer two lie beyond distance 1, so use the second line of "
+        "the formula there.", _near_branch_only),
     "sign": ("the outer two are negative.", np.abs(_FOUR)),
     "sum": ("right in 27ths, but the weights must sum to one.", 27 * _FOUR),
 })  # fmt: skip

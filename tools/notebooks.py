@@ -2,8 +2,7 @@
 
 A stored page holds text outputs only, so that a diff shows what changed and nbval can
 compare it.  A cell whose text comes out the same with the embedded photographs as with
-the real data is tagged ``nbval-check-output``: without the data these are compared.
-"""
+the real data is tagged ``nbval-check-output``: without the data these are compared."""
 
 import argparse
 import copy

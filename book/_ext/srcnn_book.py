@@ -4,8 +4,7 @@
   rest on; only a page's own cells are jupyter-cache's business.  What isn't there is
   run before Sphinx reads it (srcnn_run.py).
 - Numbers in index.md come from the recorded results and costs, as substitutions.
-- MathJax comes with the book, so that it reads offline, and so do the networks.
-"""
+- MathJax comes with the book, so that it reads offline, and so do the networks."""
 
 import os
 import re

@@ -1,7 +1,6 @@
 """What the site tells beyond its pages' text: when cells ran last, with which versions;
 sitemap.xml; 404.html.  And what of a figure turns to light on dark with the page: all
-except pictures.
-"""
+except pictures."""
 
 import html
 import importlib.metadata
@@ -23,18 +22,16 @@ SITEMAP = """<?xml version="1.0" encoding="utf-8"?>
 </urlset>
 """
 #: A figure that has no shade from an earlier build.
-FIGURE = (r'(?<!class="srcnn-figure">)<img [^>]*src="'
-          r'([^"]*_images/[^"]*\.(?:png|svg))"[^>]*>')  # fmt: skip
+FIGURE = r'(?<!class="srcnn-figure">)<img [^>]*src="([^"]*_images/[^"]*)"[^>]*>'
 
 
 def with_shades(text: str, page: Path) -> str:
     """A page's HTML with a shade over each figure, except over its pictures, which the
     figure names.  The style sheet makes the shade act in the dark."""
     def shaded(found: re.Match) -> str:
-        about = "[]"  # a drawing
-        if not found[1].endswith(".svg"):
-            with Image.open(page.parent / found[1]) as figure:
-                about = getattr(figure, "text", {}).get(plots.PICTURES)
+        file = page.parent / found[1]
+        drawn = file.suffix == ".svg"  # no pictures in it
+        about = "[]" if drawn else Image.open(file).info.get(plots.PICTURES)
         if about is None:
             return found[0]
         corners = "0 0, 100% 0, 100% 100%, 0 100%, 0 0"

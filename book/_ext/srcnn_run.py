@@ -3,8 +3,7 @@
     python book/_ext/srcnn_run.py [PAGE …]    these pages, or all, if not kept yet
 
 Pages run two at a time and the costliest first, before Sphinx reads them, and are kept
-where MyST-NB looks for them, as does nbval: `make test` begins with it.
-"""
+where MyST-NB looks for them, as does nbval: `make test` begins with it."""
 
 import functools
 import hashlib
