@@ -22,7 +22,8 @@ SITEMAP = """<?xml version="1.0" encoding="utf-8"?>
 </urlset>
 """
 #: A figure that has no shade from an earlier build.
-FIGURE = r'(?<!class="srcnn-figure">)<img [^>]*src="([^"]*_images/[^"]*)"[^>]*>'
+IMAGE = r'_images/(?!open-in-colab)[^"]*'
+FIGURE = rf'(?<!class="srcnn-figure">)<img [^>]*src="([^"]*{IMAGE})"[^>]*>'
 
 
 def with_shades(text: str, page: Path) -> str:
@@ -30,8 +31,9 @@ def with_shades(text: str, page: Path) -> str:
     figure names.  The style sheet makes the shade act in the dark."""
     def shaded(found: re.Match) -> str:
         file = page.parent / found[1]
-        drawn = file.suffix == ".svg"  # no pictures in it
-        about = "[]" if drawn else Image.open(file).info.get(plots.PICTURES)
+        about = "[]"  # a drawing
+        if file.suffix != ".svg":
+            about = getattr(Image.open(file), "text", {}).get(plots.PICTURES)
         if about is None:
             return found[0]
         corners = "0 0, 100% 0, 100% 100%, 0 100%, 0 0"
