@@ -123,12 +123,6 @@ def _check_finite(tensors: dict[str, torch.Tensor], path) -> None:
             raise CheckpointError(f"{path}: {name} is not finite; take other weights")
 
 
-def budget(card: dict, key: str) -> float:
-    """Sum of ``"minutes"`` or ``"sub_images"``, with those of the runs before it."""
-    before = card.get("began_with")
-    return (card.get(key) or 0) + (budget(before, key) if before else 0)
-
-
 def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
     """Write weights and their card, to which the architecture is added."""
     architecture = model.architecture._asdict()

@@ -1,5 +1,6 @@
 """Weights in and out of files: ours, the authors', ONNX."""
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -10,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from srcnn_lib import checkpoints, datasets, protocol, results
+from srcnn_lib import checkpoints, datasets, protocol, recipes, results
 from srcnn_lib.checkpoints import CheckpointError
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
@@ -98,12 +99,15 @@ def test_names_scales_and_where_they_lie(saved, tmp_path, monkeypatch):
         assert all(text in refused(name, scale) for text in said)
 
 
-def test_budget_counts_what_a_run_went_on_from():
-    first = {"minutes": 3, "sub_images": 100}
-    third = {"minutes": 1, "began_with": {"minutes": 2.5, "began_with": first}}
-    assert checkpoints.budget(third, "minutes") == 6.5
-    assert checkpoints.budget(third, "sub_images") == 100
-    assert checkpoints.budget({}, "minutes") == 0
+def test_every_network_comes_from_one_run_of_the_books_recipe():
+    for name, scales in checkpoints.names().items():
+        for scale in scales if name not in checkpoints.OFFICIAL else ():
+            card = checkpoints.read_card(checkpoints.locate(name, scale))
+            arch, _, seed = name.partition("-seed")
+            recipe = {"arch": arch, "scale": scale, "seed": int(seed or 0)}
+            recipe = dataclasses.replace(recipes.PRESETS["book"], **recipe)
+            assert recipes.same(recipe, card["config"]) and "began_with" not in card
+            assert card["sub_images"] == 1_280_000 and card["minutes"] > 0
 
 
 @pytest.mark.skipif(
