@@ -102,12 +102,11 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
     monkeypatch.setenv(srcnn_book.widgets.STATIC, "1")  # set by a build; undone here
     monkeypatch.setattr(srcnn_book, "CACHES", tmp_path / "caches")
     monkeypatch.setattr(srcnn_book, "finish", lambda *_: None)
-    (tmp_path / "index.md").write_text("# Page\n\nwith {{ rests_on }}")
+    (tmp_path / "index.md").write_text("# Page\n\nwith {{ costs }}")
     builds = ("html", "demo"), ("singlehtml", "data"), ("html", "data")
     for builder, rests_on in builds:
-        glance = {"rests_on": rests_on}
         monkeypatch.setattr(srcnn_book, "cache_key", lambda key=rests_on: key)
-        monkeypatch.setattr(srcnn_book.results, "glance", lambda found=glance: found)
+        monkeypatch.setattr(srcnn_book.page_costs, "table", lambda now=rests_on: now)
         config = {
             "extensions": ["myst_nb", "srcnn_book"],
             "templates_path": [],

@@ -58,6 +58,8 @@ def describe(app, pagename, templatename, context, doctree) -> None:
     """On ``html-page-context``, last: the date and the versions below a page."""
     if doctree is None:
         return
+    if pagename == app.config.root_doc:  # no notebook that Colab could open
+        del context["header_buttons"][:1]
     found = getattr(app.env, "nb_metadata", {}).get(pagename, {}).get("exec_data")
     when = datetime.fromtimestamp(found["mtime"] if found else time.time(), UTC)
     versions = [f"Python {platform.python_version()}"]
