@@ -157,7 +157,6 @@ class SrcnnApp {
     const options = (list) => list
       .map(([value, text]) => `<option value="${value}">${text}</option>`)
       .join("");
-    const still = this.root.querySelector("figure"); // seen till the first result
     this.root.innerHTML = `
       <div class="live-controls">
         <label>Picture <select name="picture">
@@ -195,7 +194,6 @@ class SrcnnApp {
         <details class="live-inside"><summary>Look inside: how one pixel
           comes about</summary><div></div></details>
       </div>`;
-    if (still) this.root.append(still);
     this.find = (selector) => this.root.querySelector(selector);
     this.input = (name) => this.find(`[name="${name}"]`);
     this.input("scale").value = 3;
@@ -215,8 +213,6 @@ class SrcnnApp {
     this.input("file").addEventListener("change", (e) => {
       if (e.target.files.length) this.own(e.target.files[0]);
     });
-    document.querySelector(".srcnn-try")?.addEventListener("click", () =>
-      this.input("file").click());
     this.input("cancel").addEventListener("click", () =>
       this.pool.stop("Stopped."));
     this.input("save").addEventListener("click", () => this.save());
