@@ -58,9 +58,6 @@ def describe(app, pagename, templatename, context, doctree) -> None:
     """On ``html-page-context``, last: the date and the versions below a page."""
     if doctree is None:
         return
-    if pagename == app.config.root_doc:  # no notebook that Colab could open
-        kept = (b for b in context["header_buttons"] if "launch" not in b["label"])
-        context["header_buttons"] = list(kept)
     found = getattr(app.env, "nb_metadata", {}).get(pagename, {}).get("exec_data")
     when = datetime.fromtimestamp(found["mtime"] if found else time.time(), UTC)
     versions = [f"Python {platform.python_version()}"]
