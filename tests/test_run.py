@@ -103,8 +103,7 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
     monkeypatch.setattr(srcnn_book, "CACHES", tmp_path / "caches")
     monkeypatch.setattr(srcnn_book, "finish", lambda *_: None)
     (tmp_path / "index.md").write_text("# Page\n\nwith {{ costs }}")
-    builds = ("html", "demo"), ("singlehtml", "data"), ("html", "data")
-    for builder, rests_on in builds:
+    for builder, rests_on in (("html", "demo"), ("singlehtml", "data"), ("html", "data")):
         monkeypatch.setattr(srcnn_book, "cache_key", lambda key=rests_on: key)
         monkeypatch.setattr(srcnn_book.page_costs, "table", lambda now=rests_on: now)
         config = {
