@@ -213,7 +213,7 @@ function srcnnEngine(wasm) {
     const module = new WebAssembly.Module(wasm);
     const instance = new WebAssembly.Instance(module, { env: { memory } });
     compiled = instance.exports.conv;
-  } catch (error) {
+  } catch {
     compiled = null; // a browser without SIMD: slower, the same numbers
   }
 
