@@ -127,11 +127,14 @@ def test(*arguments):
         sys.exit("A page failed when it ran first: see above the tests.")
 
 
+SITE = [f"tests/test_{name}.py" for name in ("site", "live", "slides")]
+
+
 def site():
     with_data()
     os.environ["SRCNN_SITE"] = "required"
     same_page = ("-n", "2", "--dist", "loadgroup")  # its tests go together
-    module("pytest", *same_page, "tests/test_site.py", "tests/test_slides.py")
+    module("pytest", *same_page, *SITE)
 
 
 def pdf():

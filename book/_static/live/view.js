@@ -238,6 +238,7 @@ class SrcnnView {
       field.left = `${(100 * (x - left - border)) / SIZE}%`;
       field.top = `${(100 * (y - top - border)) / SIZE}%`;
       field.width = field.height = `${(100 * (2 * border + 1)) / SIZE}%`;
+      target.className = `live-view-${k}`;
       target.setAttribute("aria-label", `${title}, enlarged at ${x}, ${y}`);
       figure.querySelector("figcaption").textContent = title;
       const context = target.getContext("2d");
