@@ -117,6 +117,7 @@ window.site = {
         && !document.querySelector('.srcnn-live').hasAttribute('data-busy'),
     said: () => document.querySelector('.srcnn-live [role=status]').textContent,
     progress: () => document.querySelector('.srcnn-live progress').value,
+    pack: ([name, text]) => srcnnFiles.add(name, text),
     look: ([x, y]) => window.site.app().dispatch({ type: 'look', x, y }),
 
     /** The result's width and its pixels, base64. */
