@@ -127,14 +127,11 @@ def test(*arguments):
         sys.exit("A page failed when it ran first: see above the tests.")
 
 
-SITE = [f"tests/test_{name}.py" for name in ("site", "live", "slides")]
-
-
 def site():
     with_data()
     os.environ["SRCNN_SITE"] = "required"
-    same_page = ("-n", "2", "--dist", "loadgroup")  # its tests go together
-    module("pytest", *same_page, *SITE)
+    files = (f"tests/test_{name}.py" for name in ("site", "live", "slides"))
+    module("pytest", "-n", "2", "--dist", "loadgroup", *files)  # a page's go together
 
 
 def pdf():

@@ -139,6 +139,14 @@ window.site = {
         return { busy, result: Boolean(can) && result }
     },
 
+    /** Clicks on the picture, where there is one. */
+    press([x, y]) {
+        const stage = document.querySelector('.live-stage')
+        const { left, top } = stage.getBoundingClientRect()
+        const at = { bubbles: true, clientX: left + x, clientY: top + y }
+        if (stage.checkVisibility()) stage.dispatchEvent(new MouseEvent('click', at))
+    },
+
     /** What the application shows, from the page alone. */
     seen() {
         const root = document.querySelector('.srcnn-live')

@@ -421,9 +421,8 @@ class Reader:
         self.stopped = False
 
     def press(self):
-        spot = {"x": self.random.randrange(18), "y": self.random.randrange(18)}
-        if self.page.locator(".live-picture").is_visible():
-            self.page.locator(".live-stage").click(position=spot, timeout=5000)
+        spot = [self.random.randrange(18), self.random.randrange(18)]
+        self.page.evaluate("spot => site.press(spot)", spot)
 
     def fold(self):
         self.click(".live-inside summary")

@@ -18,8 +18,7 @@ PICTURES = {
     "astronaut": ("demo-train", "astronaut", (0, 80, 300)),
     "cameraman": ("demo-test", "camera", (40, 120, 300)),
 }
-#: In the order in which a page loads them.
-SCRIPTS = ("engine", "pool", "state", "files", "inspect", "view", "live")
+SCRIPTS = ("engine", "pool", "state", "files", "inspect", "view", "live")  # in order
 WASM = Path(__file__).resolve().parents[1] / "_static" / "live" / "conv.wasm"
 
 
