@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import glob
 import io
 import os
 import subprocess
@@ -45,6 +46,10 @@ class RunFiles:
         if refused and not overwrite:
             self.close()
             raise TrainingError(f"{refused}; --overwrite begins anew")
+        # What a killed run was writing; no other writes them while the lock is held.
+        for file in (self.state, self.weights, self.weights.with_suffix(".json")):
+            for left in folder.glob(f".{glob.escape(file.name[:50])}.*.tmp"):
+                left.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let other runs in."""
