@@ -46,10 +46,9 @@ class RunFiles:
         if refused and not overwrite:
             self.close()
             raise TrainingError(f"{refused}; --overwrite begins anew")
-        # What a killed run was writing; no other writes them while the lock is held.
-        for file in (self.state, self.weights, self.weights.with_suffix(".json")):
-            for left in folder.glob(f".{glob.escape(file.name[:50])}.*.tmp"):
-                left.unlink(missing_ok=True)
+        # What a killed run was writing; under the lock nobody else does.
+        for left in folder.glob(f".{glob.escape(name[:50])}.*.tmp"):
+            left.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let other runs in."""
