@@ -145,7 +145,7 @@ def write_tensors(tensors: dict, path: str | os.PathLike, card: dict) -> Path:
     card |= {"sha256": hashlib.sha256(blob).hexdigest()}
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path, blob)
-    write_atomically(path.with_suffix(".json"), text.encode())
+    write_atomically(path.with_suffix(".json"), text.encode(errors="backslashreplace"))
     return path
 
 
@@ -178,7 +178,7 @@ def _load_mat(path: Path) -> SRCNN:
 
 def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
     """Write the network as ONNX: input ``y`` and output ``sr_y``, both float32 and
-    (1, channels, height, width) for any size; edges are repeated before each layer.
+    (batch, channels, height, width) for any size; edges are repeated before each layer.
     Raises CheckpointError without the package ``onnx``."""
     try:
         from onnx import checker, numpy_helper, parser
@@ -196,7 +196,7 @@ def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
         last = f"maps{i}"
     last = f"Add (sum{i}, y)" if model.architecture.residual else f"Identity (sum{i})"
     lines[-1] = f"sr_y = {last}"  # no ReLU
-    port = f"float[1, {model.architecture.channels}, height, width]"
+    port = f"float[batch, {model.architecture.channels}, height, width]"
     head = f'<ir_version: 8, opset_import: ["": 17]> SRCNN ({port} y) => ({port} sr_y) '
     whole = parser.parse_model(head + "{" + "\n".join(lines) + "}")
     for name, array in constants.items():
