@@ -106,9 +106,8 @@ def _read(path, opened: Image.Image, head: bytes) -> tuple[np.ndarray, Facts]:
         elif opened.format == "PNG" and image.mode == "L" and head[24] < 8:
             with suppress(KeyError):  # a grey level of 2 or 4 bits
                 image.info["transparency"] *= 255 // (2 ** head[24] - 1)
-        if opened.format == "TIFF" and opened.tag_v2.get(277, 1) > len(
-            image.getbands()
-        ):
+        bands = len(opened.getbands())
+        if opened.format == "TIFF" and opened.tag_v2.get(277, 1) > bands:
             notes.append("channels besides colour left out")
         array = _to_array(image)
     # Bytes 16…19 name the channels (ICC.1:2022, section 7.2).
@@ -214,16 +213,17 @@ def write(path: str | Path, image, facts: Facts = Facts(), quality=95) -> list[s
         write_atomically(Path(path), blob.getbuffer())
     except (ValueError, OSError) as e:
         raise ImageError(f"{path}: {str(e).removeprefix(f'{path}: ')}") from None
-    return [f"{name.replace('profile', 'colour profile')} left out" for name in lost]
+    words = {"profile": "colour profile", "exif": "EXIF data", "dpi": "resolution"}
+    return [f"{words[name]} left out" for name in lost]
 
 
 def check_target(path: str | Path, image: np.ndarray, scale: int = 1) -> None:
     """Raise `ImageError` when a picture `scale` times as large can't be written."""
     suffix, target = Path(path).suffix.lower(), Path(os.path.realpath(path))
     most, is_deep = SIDES.get(suffix, 2**31 - 1), image.dtype == np.uint16
+    is_clear = suffix in (".jpg", ".jpeg", ".bmp") and image.shape[2:] == (4,)
+    is_clear = is_clear and image[..., 3].min() < np.iinfo(image.dtype).max
     is_rich = is_deep and suffix not in (".png", ".tif", ".tiff")
-    if suffix in (".jpg", ".jpeg", ".bmp") and image.shape[2:] == (4,):
-        is_rich |= image[..., 3].min() < np.iinfo(image.dtype).max
     is_node = target.exists() and not target.is_file()  # written into, not replaced
     changed = [p for p in (target, target.parent) if p.exists()][: 1 if is_node else 2]
     is_huge = suffix == ".bmp" and image.nbytes * scale**2 > 2**32 - 2**16
@@ -236,7 +236,8 @@ def check_target(path: str | Path, image: np.ndarray, scale: int = 1) -> None:
         "no permission to write there": not all(os.access(p, os.W_OK) for p in changed),
         f"{suffix} has at most {most:,} pixels on a side; give .png or .tif": is_long,
         "a BMP has at most 4 GiB; give .png or .tif": is_huge,
-        f"{suffix} has 8 bits and no transparency; give .png or .tif": is_rich,
+        f"{suffix} has no transparency; give .png or .tif": is_clear,
+        f"{suffix} has 8 bits; give .tif, or .png for grey": is_rich,
         "16-bit colour needs .tif": suffix == ".png" and is_deep and image.ndim > 2,
     }
     for fault in filter(faults.get, faults):

@@ -55,12 +55,12 @@ def kinds():
     for kind, modes in MODES.items():
         for mode in modes.split():
             shape = shapes.get(mode, (20, 24, 3))
-            shape = (20, 24, 3) if (kind, mode) in (("BMP", "P"),) else shape
+            shape = (20, 24, 3) if (kind, mode) == ("GIF", "L") else shape
             right = [*shape, "uint16" if mode[0] == "I" else "uint8"]
             right += [f"{mode} became"] * (mode in ("CMYK", "LAB"))
             yield (f"{kind} {mode}", by_pillow(kind, mode),
                    "32 bits" if mode == "F" else right)  # fmt: skip
-    for mode, clear in {"1": 1, "L": 50, "P": 3, "RGB": (0, 230, 255)}.items():
+    for mode, clear in {"1": 1, "L": 50, "P": 0, "RGB": (0, 230, 255)}.items():
         content = by_pillow("PNG", mode, transparency=clear)
         yield f"PNG {mode}, one colour clear", content, [20, 24, 4, "uint8"]
     content = by_pillow("PNG", "I;16", transparency=2570)
