@@ -77,8 +77,8 @@ def load(name: str, scale: int | None = None) -> SRCNN:
     """Load a network, on the CPU; CheckpointError for unknown or damaged weights.
 
     `name` is such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
-    .safetensors, .mat or .pth.  A card for another scale is an error; a file name for another
-    one, such as x3.mat, which has no card, is a warning.
+    .safetensors, .mat or .pth.  A card for another scale is an error; a file name for
+    another one, such as x3.mat, which has no card, is a warning.
     """
     path = locate(name, scale)
     if path.suffix == ".mat":

@@ -13,8 +13,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from srcnn_lib import images
-from srcnn_lib.methods import bicubic, upscale
+from srcnn_lib import images, methods
 
 GREY = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (20, 1))
 RGB = np.dstack([GREY, GREY[::-1, ::-1], 255 - GREY])
@@ -140,6 +139,52 @@ def test_a_kind(tmp_path, name, content, right):
         assert np.array_equal(array[..., :3], deep(RGB))
     if "clear" in name:
         assert set(np.unique(array[..., 3])) == {0, np.iinfo(array.dtype).max}
+
+
+@pytest.mark.parametrize("under", [0, 255, None])  # None: noise
+@pytest.mark.parametrize("top", [0, 1, 3])  # nothing is seen of 3/255 either
+def test_no_ring_round_a_transparent_picture(under, top):
+    """White on white stays white, whatever colours lie where nothing is seen."""
+    y, x = np.mgrid[:48, :48]
+    alpha = np.round(255 * np.clip(16.5 - np.hypot(x - 23.5, y - 23.5), 0, 1))
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3))
+    hidden = noise if under is None else np.full((48, 48, 3), under)
+    colours = np.where(alpha[..., None] == 0, hidden, 255)
+    alpha = np.where(alpha == 0, top, alpha)
+    logo = np.dstack([colours, alpha]).astype(np.uint8)
+    for picture in (logo, deep(logo)):
+        out = methods.upscale(methods.bicubic, picture, 3).astype(float)
+        out /= np.iinfo(picture.dtype).max
+        assert (1 - out[..., :3]).max() < 0.002
+
+
+@pytest.mark.parametrize("suffix", images.SUFFIXES)
+@pytest.mark.parametrize("picture", [GREY, RGB, RGBA, deep(GREY), deep(RGBA)])
+def test_written_facts_are_kept_or_said(tmp_path, suffix, picture):
+    exif = Image.Exif()
+    exif[271], exif[34665] = "maker", {36867: "2026:01:01 00:00:00"}
+    srgb = SRGB if picture.ndim > 2 else SRGB[:16] + b"GRAY" + SRGB[20:]
+    facts = images.Facts(srgb, exif.tobytes(), (300.0, 300.0))
+    path = tmp_path / f"a{suffix}"
+    try:
+        lost = " ".join(images.write(path, picture, facts))
+    except images.ImageError as e:
+        is_clear = picture.shape[2:] == (4,) and suffix in (".jpg", ".jpeg", ".bmp")
+        is_deep = picture.dtype == np.uint16 and "tif" not in suffix
+        assert (is_clear or is_deep) and str(path) in str(e)
+        assert not path.exists()
+        return
+    array, found = images.read_with_facts(path)
+    assert array.shape[:2] == picture.shape[:2] and found.notes == ()
+    assert ("profile" in lost) != (found.profile == srgb)
+    assert ("EXIF" in lost) != (found.exif is not None)
+    assert ("resolution" in lost) != (found.dpi is not None)
+    if found.exif:
+        again = Image.Exif()
+        again.load(found.exif)
+        assert again[271] == "maker" and again.get_ifd(34665)[36867][:4] == "2026"
+    if found.dpi:
+        assert np.allclose(found.dpi, 300, atol=0.1)
 
 
 if __name__ == "__main__":
