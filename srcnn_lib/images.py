@@ -196,9 +196,10 @@ def write(path: str | Path, image, facts: Facts = Facts(), quality=95) -> list[s
     try:
         if suffix in (".tif", ".tiff"):
             kind = "rgb" if image.ndim == 3 else "minisblack"
-            more = {"resolution": facts.dpi, "resolutionunit": 2} if facts.dpi else {}
-            tifffile.imwrite(blob, image, photometric=kind,
-                             iccprofile=facts.profile, **more)  # fmt: skip
+            more = {"metadata": None, "software": False, "photometric": kind}
+            if facts.dpi:
+                more |= {"resolution": facts.dpi, "resolutionunit": 2}
+            tifffile.imwrite(blob, image, iccprofile=facts.profile, **more)
         else:
             more = {"icc_profile": facts.profile, "exif": facts.exif, "dpi": facts.dpi}
             more = {name: value for name, value in more.items() if value}

@@ -59,7 +59,8 @@ def kinds():
             right += [f"{mode} became"] * (mode in ("CMYK", "LAB"))
             yield (f"{kind} {mode}", by_pillow(kind, mode),
                    "32 bits" if mode == "F" else right)  # fmt: skip
-    for mode, clear in {"1": 1, "L": 50, "P": 0, "RGB": (0, 230, 255)}.items():
+    index = int(np.asarray(Image.fromarray(RGB).convert("P"))[0, 0])
+    for mode, clear in {"1": 1, "L": 50, "P": index, "RGB": (0, 230, 255)}.items():
         content = by_pillow("PNG", mode, transparency=clear)
         yield f"PNG {mode}, one colour clear", content, [20, 24, 4, "uint8"]
     content = by_pillow("PNG", "I;16", transparency=2570)
