@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from srcnn_lib import checkpoints, datasets, protocol, results
 from srcnn_lib.checkpoints import CheckpointError
@@ -205,7 +205,7 @@ def test_weights_of_the_usual_ports(tmp_path, suffix, layers):
         if suffix == ".pth":
             torch.save({"state_dict": content}, path)
         else:
-            safetensors.torch.save_file(content, path)
+            save_file(content, path)
 
     save(state)
     again = checkpoints.load(str(path), 3)
