@@ -122,7 +122,7 @@ def _load_port(path: Path) -> SRCNN | None:
         if found:
             raise ValueError(f"has {min(found)}, too")
     except Exception as e:  # torch's unpickler raises many kinds
-        raise _damaged(path, e, "weights of SRCNN by names this book knows") from None
+        raise _damaged(path, e) from None
     _check_finite(model.state_dict(), path)
     return model
 
