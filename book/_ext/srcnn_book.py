@@ -9,6 +9,7 @@
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import srcnn_live
@@ -30,6 +31,7 @@ MENDED = {
     # What scrolls has to be reached by keyboard.
     r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
 }
+DAY_S = 24 * 3600
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
 
@@ -41,7 +43,8 @@ def configure(app, config):
     cache.touch()
     newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
     for old in newest[:-3]:
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+        if time.time() - old.stat().st_mtime > DAY_S:  # else another build's, perhaps
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
     config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
     config.html_baseurl = config.ogp_site_url = srcnn_pages.address(config)
