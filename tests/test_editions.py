@@ -64,13 +64,17 @@ def test_students_get_the_page_without_its_hidden_cells(master):
         if len(line) > LONG and line not in shown and line[0] not in "`:":
             assert line not in flat
     assert not any(cell.get("outputs") for cell in given.cells)
-    assert "colab.research.google.com" not in flat, "leads to the solutions"
+    found = re.findall(r"colab\.research\.google\.com\S+?/blob/([^/]+)/", flat)
+    assert set(found) <= {editions.BRANCH}, "leads to the solutions"
+    setup = [c.source for c in given.cells if c.id == notebooks.SETUP]
+    assert all(f"-b {editions.BRANCH} " in source for source in setup)
     assert not re.search(r"solutions\s+fold\s+out", flat)
     cells = {cell.id: cell for cell in given.cells}
     order = [cell.id for cell in wanted]
     assert [key for key in cells if key in order] == order
     for cell in wanted:
-        assert cell.cell_type != "code" or cells[cell.id].source == cell.source
+        same = cell.cell_type != "code" or cells[cell.id].source == cell.source
+        assert same or cell.id == notebooks.SETUP
     names = {page.name for page in PAGES if page != GUIDE}
     for target in re.findall(r"\]\(([\w-]+\.(?:ipynb|md))[)#]", flat):
         assert target in names | {"F_reference.md", "E_paper_map.md"}, target

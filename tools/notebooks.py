@@ -61,9 +61,10 @@ def repository() -> dict[str, str]:
     return {**entry, "name": entry["url"].rsplit("/", 1)[1]}
 
 
-def badge(page: Path) -> str:
+def badge(page: Path, branch: str | None = None) -> str:
     """The line under a page's title that opens it in Colab."""
-    address = "{url}/blob/{branch}/book/".format(**repository()) + page.name
+    here = repository()
+    address = f"{here['url']}/blob/{branch or here['branch']}/book/{page.name}"
     address = address.replace("github.com", "colab.research.google.com/github", 1)
     return f"[![Open in Colab](_static/open-in-colab.svg)]({address})"
 
