@@ -162,6 +162,24 @@ def test_the_zip_runs_alone_and_nbgrader_keeps_its_stubs(tmp_path, monkeypatch):
     assert said and all("not done yet." in text for text in said)
 
 
+def test_the_site_has_the_course_and_its_solutions_apart(tmp_path):
+    pages = [PAGES[0], GUIDE]
+    for name in ("student", "solutions"):
+        editions.build(name, pages, tmp_path)
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "index.html").touch()
+    for _ in range(2):
+        editions.publish(tmp_path / "html", pages, tmp_path)
+    made = files(tmp_path / "html" / "course")
+    assert set(made) == {"index.html", "slides/index.html", editions.ZIP,
+                         "srcnn-solutions.zip"}  # fmt: skip
+    shown = made["index.html"].decode()
+    assert shown.count("/blob/students/book/") == 1 and GUIDE.name not in shown
+    with zipfile.ZipFile(tmp_path / "html" / "course" / editions.ZIP) as packed:
+        texts = [packed.read(n).decode() for n in packed.namelist() if n[-3:] == ".py"]
+    assert texts and not any("EXERCISES = " in text for text in texts)
+
+
 def test_what_a_page_needs_is_told_or_said_to_be_unmeasured(tmp_path):
     file = tmp_path / "costs.json"
     assert page_costs.table(file).count(page_costs.NOT_YET) >= 3 * len(PAGES)

@@ -229,8 +229,7 @@ def publish(site: Path, pages: list[Path], out: Path = OUT) -> None:
     items = ""
     for page in (page for page in pages if page.stem != GUIDE):
         title = html.escape(slides.title_of(notebooks.read(page)))
-        link = notebooks.badge(page, BRANCH).rpartition("(")[2].replace(")", "")
-        items += f'<li><a href="{link}">{title}</a></li>\n'
+        items += f'<li><a href="{notebooks.colab(page, BRANCH)}">{title}</a></li>\n'
     text = (STUDENT / "course.html").read_text(encoding="utf-8")
     (folder / "index.html").write_text(text.format(items=items), encoding="utf-8")
 

@@ -31,7 +31,6 @@ MENDED = {
     # What scrolls has to be reached by keyboard.
     r'(<div class="pst-scrollable-table-container")>': r'\1 tabindex="0">',
 }
-DAY_S = 24 * 3600
 #: Two megabytes that a page without mathematics needn't load.
 MATHJAX = r'<script[^>]*tex-svg\.js[^>]*></script>\n?'
 
@@ -43,7 +42,7 @@ def configure(app, config):
     cache.touch()
     newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
     for old in newest[:-3]:
-        if time.time() - old.stat().st_mtime > DAY_S:  # else another build's, perhaps
+        if time.time() - old.stat().st_mtime > 24 * 3600:  # else perhaps in use
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
     config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
@@ -66,9 +65,8 @@ def finish(app, exception):
         srcnn_pages.write(app)
     browser.copy_mathjax(static / "mathjax")
     srcnn_live.write(static / "live")
-    for page in Path(app.outdir).rglob("*.html"):
-        if "course" in page.relative_to(app.outdir).parts:  # a course published before: tools/editions.py
-            continue
+    out = Path(app.outdir)
+    for page in {*out.rglob("*.html")} - {*(out / "course").rglob("*.html")}:
         text = mended = page.read_text(encoding="utf-8")
         unused = {} if 'class="math' in text else {MATHJAX: ""}
         for pattern, replacement in (MENDED | unused).items():
