@@ -58,7 +58,7 @@ def need(message, *command):
 
 
 def environment():
-    """Make .venv hold what requirements.lock says, by its hashes, torch, the library."""
+    """Make .venv hold what requirements.lock says (by hashes), torch, the library."""
     names = "requirements.lock", "requirements.txt", "pyproject.toml"
     files = [(ROOT / name).read_text(encoding="utf-8") for name in names]
     torch = next(line for line in files[1].split() if line.startswith("torch=="))

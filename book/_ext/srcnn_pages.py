@@ -50,9 +50,10 @@ def with_shades(text: str, page: Path) -> str:
 def address(config) -> str:
     """The site's own (``html: baseurl`` in _config.yml), or where GitHub Pages shows
     the repository that _config.yml names."""
-    owner, name = config.html_theme_options["repository_url"].rstrip("/").split("/")[-2:]
-    pages = f"https://{owner}.github.io/{name}"
-    return f"{(config.html_baseurl or pages).rstrip('/')}/"
+    url = config.html_theme_options["repository_url"].rstrip("/")
+    owner, name = url.split("/")[-2:]
+    own = config.html_baseurl or f"https://{owner}.github.io/{name}"
+    return f"{own.rstrip('/')}/"
 
 
 def describe(app, pagename, templatename, context, doctree) -> None:
