@@ -107,7 +107,8 @@ def test_the_site_keeps_its_own_address_and_owners_their_capitals(own, there):
 
 
 def test_the_lock_pins_by_hash_all_that_is_wanted_and_names_no_registry():
-    wanted, lock = ((ROOT / f"requirements.{end}").read_text() for end in ("txt", "lock"))
+    wanted = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins = re.findall(r"^[^#\s]+==\S+", wanted, re.MULTILINE)
     names = [re.sub("[._-]+", "-", pin).lower() for pin in pins]
     there = re.findall(r"^(\S+==\S+).*\\\n +--hash=sha256:", lock, re.MULTILINE)
