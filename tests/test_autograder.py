@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import nbformat
 import pytest
 
 from tools import course, editions, notebooks
@@ -52,7 +53,8 @@ def test_untouched_right_and_wrong_answers_get_their_marks(nbgrader, tmp_path):
         for parts in checked:
             cells[parts["stub"].id].source = answer(parts)
         if copied:
-            nb.cells.append(cells[checked[0]["check"].id] | {"id": "copied"})
+            twin = cells[checked[0]["check"].id] | {"id": "copied"}
+            nb.cells.append(nbformat.from_dict(twin))
         target = tmp_path / "submitted" / name / "chapter" / PAGE.name
         target.parent.mkdir(parents=True)
         target.write_text(notebooks.text_of(nb), encoding="utf-8")
