@@ -206,7 +206,7 @@ def complete(folder: Path) -> None:
             shutil.copytree(source, folder / source.name, ignore=apart)
         else:
             shutil.copyfile(source, folder / source.name)
-    for module in sorted((folder / "exercises").glob("[!_]*.py")):
+    for module in sorted((folder / "exercises").glob("*_[0-9ab]*.py")):
         packed = base64.b85encode(zlib.compress(module.read_bytes()))
         module.write_text(SEALED.format(packed), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
