@@ -58,8 +58,11 @@ def need(message, *command):
 
 
 def environment():
-    """Make .venv hold exactly what requirements.txt says, and the library."""
-    files = [(ROOT / n).read_text() for n in ("requirements.txt", "pyproject.toml")]
+    """Make .venv hold what requirements.lock says (by hashes), torch, the library."""
+    names = "requirements.lock", "requirements.txt", "pyproject.toml"
+    files = [(ROOT / name).read_text(encoding="utf-8") for name in names]
+    torch = next(line for line in files[1].split() if line.startswith("torch=="))
+    lock = "--require-hashes --no-deps -r requirements.lock"
     wanted = hashlib.sha256(f"{ROOT}{sys.version}{files}".encode()).hexdigest()
     if PYTHON.exists() and READY.exists() and READY.read_text() == wanted:
         return
@@ -68,10 +71,10 @@ def environment():
     starts = PYTHON.exists() and run(PYTHON, "-c", ours) == 0
     works = "import torch, skimage, matplotlib, jupyter_book, srcnn_lib.datasets"
     for fresh in [False, True] if starts else [True]:
-        print("Making .venv hold what requirements.txt names …", flush=True)
+        print("Making .venv hold what requirements.lock names …", flush=True)
         if fresh and run(sys.executable, "-m", "venv", "--clear", VENV):
             sys.exit("No environment was made. Debian: apt install python3-venv")
-        for what in ("-r requirements.txt", "-q --no-deps --no-build-isolation -e ."):
+        for what in (lock, torch, "-q --no-deps --no-build-isolation -e ."):
             command = f"-m pip --disable-pip-version-check install --no-compile {what}"
             need("Installing failed: pip says why.", *command.split())
         if run(PYTHON, "-c", works) == 0 and run(PYTHON, "-m", "pip", "check") == 0:
@@ -88,8 +91,11 @@ def with_data():
         os.environ["SRCNN_DATA"] = folder = os.path.abspath(os.path.expanduser(folder))
         if not os.path.isdir(folder):
             sys.exit(f"SRCNN_DATA names {folder}, which is not a folder.")
-    offline = "SRCNN_OFFLINE" in os.environ
+    required = os.environ.get("SRCNN_REQUIRE_DATA", "0") not in ("", "0")
+    offline = "SRCNN_OFFLINE" in os.environ and not required
     if not offline and run(PYTHON, "-m", "srcnn_lib", "data", "fetch"):
+        if required:  # of a book that is to be published
+            sys.exit(1)
         print("Going on with the photographs of installed packages; again: make data")
         os.environ["SRCNN_OFFLINE"] = "1"
 

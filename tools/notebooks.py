@@ -61,10 +61,15 @@ def repository() -> dict[str, str]:
     return {**entry, "name": entry["url"].rsplit("/", 1)[1]}
 
 
+def colab(page: Path, branch: str) -> str:
+    """Where Colab opens a page of a branch."""
+    address = f"{repository()['url']}/blob/{branch}/book/{page.name}"
+    return address.replace("github.com", "colab.research.google.com/github", 1)
+
+
 def badge(page: Path) -> str:
     """The line under a page's title that opens it in Colab."""
-    address = "{url}/blob/{branch}/book/".format(**repository()) + page.name
-    address = address.replace("github.com", "colab.research.google.com/github", 1)
+    address = colab(page, repository()["branch"])
     return f"[![Open in Colab](_static/open-in-colab.svg)]({address})"
 
 
