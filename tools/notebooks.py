@@ -39,13 +39,12 @@ KERNEL = {
 BADGE = re.compile(r"^\[!\[Open in Colab\].*\n*", re.MULTILINE)
 
 SETUP_SOURCE = """\
-import os, sys  # In Colab: fetch the book and what it needs. Elsewhere: nothing.
-if "google.colab" in sys.modules and not os.path.exists("../srcnn_lib"):
-    os.chdir("." if os.access(".", os.W_OK) else "/tmp")  # a read-only Drive
-    ![ -d {name}/srcnn_lib ] || git clone -q --depth=1 -b {branch} {url}
-    os.chdir("{name}/book")  # never touch Colab's own torch and numpy:
-    %pip install -q --no-deps pooch filelock safetensors tifffile sporco pyfftw
-sys.path.insert(0, os.path.abspath(".."))"""
+import os, subprocess, sys, tempfile  # With figures: {site}book/{page}.html
+home, user = os.path.abspath(".."), os.path.expanduser("~")
+if not os.path.exists(f"{{home}}/srcnn_lib"): home = f"{{user}}/{name}-{tag}"
+if not os.path.exists(home): subprocess.run([*"git clone -q --depth=1 -c advice.detachedHead=false -b {tag} {url}".split(), part := tempfile.mkdtemp(dir=user)], check=True); os.rename(part, home)
+sys.path.insert(0, home); os.chdir(f"{{home}}/book")
+from srcnn_lib import missing; missing.install()"""  # noqa: E501
 
 
 def pages() -> list[Path]:
@@ -56,16 +55,22 @@ def pages() -> list[Path]:
 
 
 def repository() -> dict[str, str]:
-    """Address, name and branch of the repository, from _config.yml."""
+    """Address, name, branch and release of the repository; where it is rendered."""
     entry = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-    return {**entry, "name": entry["url"].rsplit("/", 1)[1]}
+    owner, name = entry["url"].split("/")[-2:]
+    return {**entry, "name": name, "site": f"https://{owner.lower()}.github.io/{name}/"}
 
 
 def badge(page: Path) -> str:
-    """The line under a page's title that opens it in Colab."""
-    address = "{url}/blob/{branch}/book/".format(**repository()) + page.name
+    """The line under a page's title that opens its release in Colab."""
+    address = "{url}/blob/{tag}/book/".format(**repository()) + page.name
     address = address.replace("github.com", "colab.research.google.com/github", 1)
     return f"[![Open in Colab](_static/open-in-colab.svg)]({address})"
+
+
+def setup(page: Path) -> str:
+    """A page's first code: finds the library, or fetches the release once."""
+    return SETUP_SOURCE.format(**repository(), page=page.stem)
 
 
 def stored(outputs: list) -> list:
@@ -102,7 +107,7 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
     title, _, rest = BADGE.sub("", nb.cells[0].source).partition("\n")
     nb.cells[0].source = f"{title}\n\n{badge(page)}\n\n{rest.strip()}".rstrip()
-    setup = nbformat.v4.new_code_cell(SETUP_SOURCE.format(**repository()), id=SETUP)
+    setup = nbformat.v4.new_code_cell(setup(page), id=SETUP)
     setup.metadata["tags"] = ["remove-cell"]
     body = [cell for cell in nb.cells[1:] if cell.get("id") != SETUP]
     nb.cells = [nb.cells[0], setup, *body]
