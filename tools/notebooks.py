@@ -107,10 +107,10 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
     title, _, rest = BADGE.sub("", nb.cells[0].source).partition("\n")
     nb.cells[0].source = f"{title}\n\n{badge(page)}\n\n{rest.strip()}".rstrip()
-    setup = nbformat.v4.new_code_cell(setup(page), id=SETUP)
-    setup.metadata["tags"] = ["remove-cell"]
+    first = nbformat.v4.new_code_cell(setup(page), id=SETUP)
+    first.metadata["tags"] = ["remove-cell"]
     body = [cell for cell in nb.cells[1:] if cell.get("id") != SETUP]
-    nb.cells = [nb.cells[0], setup, *body]
+    nb.cells = [nb.cells[0], first, *body]
     for index, cell in enumerate(nb.cells):
         cell.setdefault("id", f"cell-{index}")
         own = sorted(cell.metadata.items())
