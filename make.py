@@ -12,6 +12,8 @@
     python3 make.py pdf          the whole book as one PDF (needs Chromium)
     python3 make.py links        look whether the book's links to other sites work
     python3 make.py set-repository URL   name this repository on every page
+    python3 make.py lab          open the pages in JupyterLab
+    python3 make.py release VERSION      check, name the version everywhere, tag
     python3 make.py lint         look for mistakes in the code
     python3 make.py clean        remove what was built; keeps .venv and data
 
@@ -162,13 +164,25 @@ def lint():
     module("tools.notebooks", "--check")
 
 
+def lab():
+    with_data()
+    module("jupyterlab", "--notebook-dir=book")
+
+
+def release(*version):
+    lint()
+    test()
+    module("tools.notebooks", "--release", *version)
+
+
 def clean():
     for name in ("_build", "build", "dist", ".pytest_cache", ".ruff_cache"):
         shutil.rmtree(ROOT / name, ignore_errors=True)
     print("Removed what was built; .venv and the data are kept.")
 
 
-FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint, clean)
+FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lab, release, lint)
+FUNCTIONS += (clean,)
 COMMANDS = {
     **{function.__name__: function for function in FUNCTIONS},
     **{n: partial(editions, n) for n in "student solutions instructor slides".split()},

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from srcnn_lib import missing
+from exercises import missing
 from tools.notebooks import ROOT, SETUP_SOURCE, repository
 
 # Runs the cell in a fresh IPython, twice, and says where that led.
@@ -32,7 +32,8 @@ def server(tmp_path_factory):
     if not shutil.which("git"):
         pytest.skip("needs git")
     tree = tmp_path_factory.mktemp("server") / "book"
-    shutil.copytree(ROOT / "srcnn_lib", tree / "srcnn_lib")
+    for name in ("srcnn_lib", "exercises"):
+        shutil.copytree(ROOT / name, tree / name)
     shutil.copy(ROOT / "pyproject.toml", tree)
     (tree / "book").mkdir()
     (tree / "book" / "a_page").touch()
@@ -88,7 +89,8 @@ def test_alone_it_fetches_the_release_once_and_writes_nothing_beside_it(
 
 def test_in_a_clone_it_finds_the_library_beside_it(run_cell, tmp_path):
     book = tmp_path / "srcnn-student" / "book"
-    shutil.copytree(ROOT / "srcnn_lib", book.parent / "srcnn_lib")
+    for name in ("srcnn_lib", "exercises"):
+        shutil.copytree(ROOT / name, book.parent / name)
     shutil.copy(ROOT / "pyproject.toml", book.parent)
     book.mkdir()
     assert f"in {book} from {book.parent / 'srcnn_lib'}" in run_cell(book)
