@@ -164,15 +164,9 @@ def lint():
     module("tools.notebooks", "--check")
 
 
-def lab():
-    with_data()
-    module("jupyterlab", "--notebook-dir=book")
-
-
-def release(*version):
-    lint()
-    test()
-    module("tools.notebooks", "--release", *version)
+def release(version):
+    lint(), test()
+    module("bumpversion", "bump", "--new-version", version)  # its rules: pyproject.toml
 
 
 def clean():
@@ -181,15 +175,15 @@ def clean():
     print("Removed what was built; .venv and the data are kept.")
 
 
-FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lab, release, lint)
-FUNCTIONS += (clean,)
+FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint)
 COMMANDS = {
-    **{function.__name__: function for function in FUNCTIONS},
+    **{f.__name__: f for f in (*FUNCTIONS, release, clean)},
     **{n: partial(editions, n) for n in "student solutions instructor slides".split()},
     "train": partial(srcnn, "train", "--scale 3"),
     "results": partial(srcnn, "results", "verify"),
     "data": partial(srcnn, "data", "fetch"),
     "links": partial(jupyter_book, "--builder", "linkcheck"),
+    "lab": partial(module, "jupyterlab", "--notebook-dir=book"),
     "set-repository": partial(module, "tools.notebooks", "--set-repository"),
     "help": lambda: print(__doc__.strip()),
 }

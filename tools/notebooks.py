@@ -6,10 +6,8 @@ the real data is tagged ``nbval-check-output``: without the data these are compa
 
 import argparse
 import copy
-import datetime
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -40,13 +38,7 @@ KERNEL = {
 }
 BADGE = re.compile(r"^\[!\[Open in Colab\].*\n*", re.MULTILINE)
 
-SETUP_SOURCE = """\
-import os, subprocess, sys, tempfile  # With figures: {site}book/{page}.html
-home, user = os.path.abspath(".."), os.path.expanduser("~")
-if not os.path.exists(f"{{home}}/srcnn_lib"): home = f"{{user}}/{name}-{tag}"
-if not os.path.exists(home): subprocess.run([*"git clone -q --depth=1 -c advice.detachedHead=false -b {tag} {url}".split(), part := tempfile.mkdtemp(dir=user)], check=True); os.rename(part, home)
-sys.path.insert(0, home); os.chdir(f"{{home}}/book")
-import runpy; runpy.run_path(f"{{home}}/exercises/missing.py")["install"]()"""  # noqa: E501
+SETUP_SOURCE = Path(__file__).with_name("setup_cell.txt").read_text("utf-8").strip()
 
 
 def pages() -> list[Path]:
@@ -68,11 +60,6 @@ def badge(page: Path) -> str:
     address = "{url}/blob/{tag}/book/".format(**repository()) + page.name
     address = address.replace("github.com", "colab.research.google.com/github", 1)
     return f"[![Open in Colab](_static/open-in-colab.svg)]({address})"
-
-
-def setup(page: Path) -> str:
-    """A page's first code: finds the library, or fetches the release once."""
-    return SETUP_SOURCE.format(**repository(), page=page.stem)
 
 
 def stored(outputs: list) -> list:
@@ -109,7 +96,8 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
     title, _, rest = BADGE.sub("", nb.cells[0].source).partition("\n")
     nb.cells[0].source = f"{title}\n\n{badge(page)}\n\n{rest.strip()}".rstrip()
-    first = nbformat.v4.new_code_cell(setup(page), id=SETUP)
+    source = SETUP_SOURCE.format(**repository(), page=page.stem)
+    first = nbformat.v4.new_code_cell(source, id=SETUP)
     first.metadata["tags"] = ["remove-cell"]
     body = [cell for cell in nb.cells[1:] if cell.get("id") != SETUP]
     nb.cells = [nb.cells[0], first, *body]
@@ -211,52 +199,17 @@ def check(selected: list[Path]) -> bool:
     return bool(wrong)
 
 
-def restate(changes: dict[str, list[tuple[str, str]]]) -> None:
-    """Replace lines (pattern, text) in files of the root, then in every page."""
-    for name, lines in changes.items():
-        text = (ROOT / name).read_text("utf-8")
-        for pattern, line in lines:
-            text = re.sub(pattern, line, text, count=1, flags=re.MULTILINE)
-        write_atomically(ROOT / name, text.encode())
-    for page in pages():
-        write_atomically(page, text_of(normal(page, read(page))).encode())
-
-
 def set_repository(url: str) -> None:
     """Write the address where it stands: settings, citation, every page."""
     url = url.strip().removesuffix("/").removesuffix(".git")
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
         sys.exit(f"{url}: not of the form https://github.com/OWNER/NAME")
-    old = (re.escape(repository()["url"]), url)
-    restate({"_config.yml": [old], "CITATION.cff": [old]})
+    old = repository()["url"]
+    for path in (ROOT / "_config.yml", ROOT / "CITATION.cff"):
+        write_atomically(path, path.read_text("utf-8").replace(old, url).encode())
+    for page in pages():
+        write_atomically(page, text_of(normal(page, read(page))).encode())
     print(f"{len(pages())} pages, _config.yml and CITATION.cff name {url}.")
-
-
-def release(version: str) -> None:
-    """Name the version wherever it stands, commit that and tag it; pushes nothing."""
-    def git(*words):
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout if done.returncode == 0 else sys.exit(done.stderr.strip())
-
-    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        sys.exit(f"VERSION={version}: not of the form 1.2.3")
-    if f"\n## {version}\n" not in (ROOT / "CHANGELOG.md").read_text("utf-8"):
-        sys.exit(f"CHANGELOG.md: has no heading '## {version}'; say what is new there")
-    if git("status", "--porcelain"):
-        sys.exit("The tree has changes that are not committed: see git status")
-    if git("tag", "--list", tag := f"v{version}"):
-        sys.exit(f"{tag}: there is such a tag; choose the next version")
-    number, today = (r"^version\b.*", f"{datetime.date.today()}")
-    restate({
-        "_config.yml": [(r"^  tag: \S+", f"  tag: {tag}")],
-        "pyproject.toml": [(number, f'version = "{version}"')],
-        "CITATION.cff": [(number, f"version: {version}"),
-                         (r"^date-released: .*", f"date-released: {today}")],
-    })  # fmt: skip
-    if git("status", "--porcelain"):
-        git("commit", "-qam", f"Release {version}")
-    git("tag", "-a", "-m", f"Release {version}", tag)
-    print(f"Tagged {tag}. To publish it: git push origin HEAD {tag}")
 
 
 def main() -> bool | None:
@@ -264,10 +217,7 @@ def main() -> bool | None:
     parser.add_argument("pages", nargs="*", metavar="PAGE", help="such as 02_bicubic")
     parser.add_argument("--check", action="store_true", help="run nothing; only look")
     parser.add_argument("--set-repository", metavar="URL")
-    parser.add_argument("--release", metavar="VERSION")
     args = parser.parse_args()
-    if args.release is not None:
-        return release(args.release)
     if args.set_repository is not None:
         return set_repository(args.set_repository)
     known = {page.stem: page for page in pages()}
