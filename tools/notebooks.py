@@ -96,15 +96,13 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
     title, _, rest = BADGE.sub("", nb.cells[0].source).partition("\n")
     nb.cells[0].source = f"{title}\n\n{badge(page)}\n\n{rest.strip()}".rstrip()
-    source = SETUP_SOURCE.format(**repository(), page=page.stem)
-    first = nbformat.v4.new_code_cell(source, id=SETUP)
-    first.metadata["tags"] = ["remove-cell"]
+    text = SETUP_SOURCE.format(**repository(), page=page.stem)
+    own = nbformat.v4.new_code_cell(text, id=SETUP, metadata={"tags": ["remove-cell"]})
     body = [cell for cell in nb.cells[1:] if cell.get("id") != SETUP]
-    nb.cells = [nb.cells[0], first, *body]
+    nb.cells = [nb.cells[0], own, *body]
     for index, cell in enumerate(nb.cells):
         cell.setdefault("id", f"cell-{index}")
-        own = sorted(cell.metadata.items())
-        cell.metadata = {key: value for key, value in own if key in KEPT and value}
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT and v}
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
         if "solution" in tags(cell):
