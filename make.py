@@ -132,8 +132,8 @@ def test(*arguments):
 def site():
     with_data()
     os.environ["SRCNN_SITE"] = "required"
-    same_page = ("-n", "2", "--dist", "loadgroup")  # its tests go together
-    module("pytest", *same_page, "tests/test_site.py", "tests/test_slides.py")
+    files = (f"tests/test_{name}.py" for name in ("site", "live", "slides"))
+    module("pytest", "-n", "2", "--dist", "loadgroup", *files)  # a page's go together
 
 
 def pdf():

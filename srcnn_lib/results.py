@@ -216,24 +216,3 @@ def ablation(name: str, preset: str = "quick") -> dict[str, list[dict]]:
         if row.get("preset", preset) == preset:
             found.setdefault(row.get("name", row.get("arch")), []).append(row)
     return found
-
-
-def glance() -> dict[str, str]:
-    """For index.md: a table, and the seconds of training to the paper's average."""
-    lines = ["| Set5, mean PSNR | x2 | x3 | x4 |", "|:--|--:|--:|--:|"]
-    for label, find, model in (
-        ("Bicubic, paper", printed, None),
-        ("Bicubic, this book", recorded, None),
-        ("SRCNN 9-1-5 from 91 images, paper", printed, "official/9-1-5-91"),
-        ("SRCNN 9-1-5, the authors' weights run here", recorded, "official/9-1-5-91"),
-        ("SRCNN 9-1-5 from 91 images, trained here", recorded, "9-1-5"),
-        ("SRCNN 9-5-5 from ImageNet, paper", printed, "official/9-5-5-imagenet"),
-        ("SRCNN 9-5-5 from 91 images, trained here", recorded, "9-5-5"),
-    ):
-        cells, method = [], "srcnn" if model else "bicubic"
-        for row in (find(method, "Set5", s, model=model) for s in protocol.SCALES):
-            value = row and (row.value if find is printed else row["mean"]["psnr_db"])
-            cells.append(f"{value:.2f} dB" if row else "not yet")
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-    times = [r["to_level"] for r in study("time_to_paper") if r["who"] == "ours"]
-    return {"results": "\n".join(lines), "seconds": f"{np.median(times):.0f} seconds"}

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import glob
 import io
 import os
 import subprocess
@@ -45,6 +46,9 @@ class RunFiles:
         if refused and not overwrite:
             self.close()
             raise TrainingError(f"{refused}; --overwrite begins anew")
+        # What a killed run was writing; under the lock nobody else does.
+        for left in folder.glob(f".{glob.escape(name[:50])}.*.tmp"):
+            left.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let other runs in."""

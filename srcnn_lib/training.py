@@ -334,19 +334,20 @@ class _Loop:
     def _step(self, batches) -> torch.Tensor:
         state, c = self.state, self.state.config
         count = c.batch, c.sampling, c.seed, self.part
-        inputs, labels, weights = batches.batch(state.step, *count)
         self.net.train()
         for optimiser in state.optimisers:
             optimiser.zero_grad()
         try:
+            inputs, labels, weights = batches.batch(state.step, *count)
             loss = _loss(self.net(inputs, "valid"), labels, weights, c)
             loss.backward()
-        except RuntimeError as error:
-            if not re.search("out of memory|allocate memory", str(error)):
+        except (RuntimeError, MemoryError) as error:
+            full = isinstance(error, MemoryError)  # Python's, which may say nothing
+            if not (full or re.search("out of memory|allocate memory", str(error))):
                 raise
             raise TrainingError(
                 f"a mini-batch of {c.batch} sub-images of {c.size}×{c.size} pixels "
-                "doesn't fit in memory; take a smaller batch"
+                "doesn't fit in memory; take a smaller batch or size"
             ) from None
         for part in (*state.optimisers, *state.schedules):
             part.step()
@@ -366,9 +367,10 @@ class _Loop:
             revive(state.model.convs, state.optimisers[0], generator, average)
 
     def _look(self, loss: torch.Tensor) -> None:
-        """Stop when the loss or a weight is no longer finite."""
-        weights = self.state.model.parameters()
-        if not all(torch.isfinite(values).all() for values in (loss, *weights)):
+        """Stop when the loss, a weight or an averaged one is no longer finite."""
+        networks = self.state.model, self.state.average
+        values = [v for net in networks for v in net.state_dict().values()]
+        if not all(torch.isfinite(v).all() for v in (loss, *values)):
             raise TrainingError(
                 f"the loss is no longer finite at step {self.state.step}; take a lower "
                 "learning_rate (a state on disk is of an earlier step, and good)"

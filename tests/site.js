@@ -52,12 +52,12 @@ window.site = {
             .test(document.querySelector('.verified')?.innerText))
         const buttons = all('.dropdown-launch-buttons a').map(a => a.href)
         for (const host of ['colab.research.google.com', 'mybinder.org'])
-            expect(`a way to ${host}`, !all('div.cell').length || buttons.some(
+            expect(`a way to ${host}`, !all('div.cell_input').length || buttons.some(
                 href => href.includes(host) && href.includes(`/${repository}/`)))
 
         const twice = list => list.filter((item, k) => list.indexOf(item) < k)
         const terms = all('article a:has(> .std-term)').map(a => a.hash)
-        if (!location.pathname.endsWith('E_paper_map.html')) { // there by hand
+        if (!location.pathname.match(/E_paper_map|G_costs/)) { // by hand, or none
             wrong('linked twice', twice(terms))
             expect('links to terms', terms.length >= 3)
         }
@@ -112,25 +112,71 @@ window.site = {
     // The network in the page
 
     app: () => document.querySelector('.srcnn-live').srcnn,
-    idle: () => window.site.app()?.picture
+    state: () => window.site.app().state,
+    idle: () => window.site.app()?.state.turn
         && !document.querySelector('.srcnn-live').hasAttribute('data-busy'),
     said: () => document.querySelector('.srcnn-live [role=status]').textContent,
     progress: () => document.querySelector('.srcnn-live progress').value,
+    pack: ([name, text]) => srcnnFiles.add(name, text),
+    look: ([x, y]) => window.site.app().dispatch({ type: 'look', x, y }),
 
     /** The result's width and its pixels, base64. */
-    pixels() {
-        const { width, height } = document.querySelector('.live-sr')
-        const context = document.querySelector('.live-sr').getContext('2d')
-        const { data } = context.getImageData(0, 0, width, height)
+    pixels(name = 'live-sr') {
+        const canvas = document.querySelector(`canvas.${name}`)
+        const { width, height } = canvas
+        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height)
         return [width, btoa(Array.from(data, k => String.fromCharCode(k)).join(''))]
+    },
+
+    /** Presses what can be pressed; whether work ran then, and a result was seen. */
+    click(selector) {
+        const element = document.querySelector(`.srcnn-live ${selector}`)
+        const { busy, result } = window.site.seen()
+        const can = element && !element.disabled
+            && (element.checkVisibility({ visibilityProperty: true })
+                || result && element.closest('.live-inside'))
+        if (can) element.click()
+        return { busy, result: Boolean(can) && result }
+    },
+
+    /** Clicks on the picture, where there is one. */
+    press([x, y]) {
+        const stage = document.querySelector('.live-stage')
+        const { left, top } = stage.getBoundingClientRect()
+        const at = { bubbles: true, clientX: left + x, clientY: top + y }
+        if (stage.checkVisibility()) stage.dispatchEvent(new MouseEvent('click', at))
+    },
+
+    /** What the application shows, from the page alone. */
+    seen() {
+        const root = document.querySelector('.srcnn-live')
+        const one = selector => root.querySelector(selector)
+        const results = one('.live-result')
+        const score = one('.live-score').textContent.match(/SRCNN ([\d.]+) dB/)
+        const canvas = one('canvas.live-sr')
+        const pressed = [...root.querySelectorAll('.live-filters [aria-pressed=true]')]
+        const filter = one('.live-inside').open && one('.live-filters canvas')
+        const choice = {}
+        for (const name of ['task', 'scale', 'model'])
+            choice[name] = one(`[name=${name}]`).value
+        const result = !results.hidden && !results.matches('.live-waiting')
+        const picture = one('[name=picture]').selectedOptions[0].textContent
+        const hasFilters = one('.live-inside').open && result
+        return { ...choice, picture, result, busy: root.hasAttribute('data-busy'),
+            start: !one('[name=start]').hidden,
+            off: hasFilters ? pressed.map(e => [...e.parentElement.children].indexOf(e))
+                : window.site.state().off,
+            size: canvas && [canvas.width, canvas.height],
+            psnr: score && Number(score[1]), views: one('.live-zoom').children.length,
+            filters: filter && [...filter.getContext('2d')
+                .getImageData(0, 0, 9, 9).data] }
     },
 
     /** How the output at a place comes about. */
     trace(spot) {
-        const app = window.site.app()
-        app.look(...spot)
-        const { output, values, contributions } = app.trace()
-        const sum = contributions.reduce((a, b) => a + b, app.layers[2].biases[0])
+        const { engine, state: { result } } = window.site.app()
+        const { output, values, contributions } = srcnnTrace(engine, result, spot)
+        const sum = contributions.reduce((a, b) => a + b, result.layers[2].biases[0])
         return { output, sum, sizes: values.map(v => v.length) }
     },
 

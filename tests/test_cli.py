@@ -403,3 +403,11 @@ def test_export(model, tmp_path, srcnn):
     onnx.checker.check_model(str(target))
     one_line(srcnn(*command, tmp_path), tmp_path, "can't be written")
     one_line(srcnn(*command, target, "--scale", 2), "for x3, not x2")
+
+
+@pytest.mark.parametrize("method", ["bicubic", "srcnn"])
+def test_pictures_of_the_readme_are_made_by_its_commands(srcnn, tmp_path, method):
+    folder, made = ROOT / "book/_static/astronaut", tmp_path / "made.png"
+    command = ("upscale", folder / "small.png", made, "--scale", 3, "--method", method)
+    assert srcnn(*command, "--device", "cpu")[0] == 0
+    assert np.ptp(images.read(made) / 1.0 - images.read(folder / f"{method}.png")) <= 2

@@ -166,4 +166,4 @@ def test_what_a_page_needs_is_told_or_said_to_be_unmeasured(tmp_path):
     told = page_costs.table(file)
     assert told.count(" min | 15 s | 2.2 min | 0.4 GB |") == 1
     assert len(told.splitlines()) == 2 + len(PAGES)
-    assert "{{ costs }}" in (notebooks.BOOK / "index.md").read_text(encoding="utf-8")
+    assert "{{ costs }}" in (notebooks.BOOK / "G_costs.md").read_text(encoding="utf-8")

@@ -102,12 +102,10 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
     monkeypatch.setenv(srcnn_book.widgets.STATIC, "1")  # set by a build; undone here
     monkeypatch.setattr(srcnn_book, "CACHES", tmp_path / "caches")
     monkeypatch.setattr(srcnn_book, "finish", lambda *_: None)
-    (tmp_path / "index.md").write_text("# Page\n\nwith {{ rests_on }}")
-    builds = ("html", "demo"), ("singlehtml", "data"), ("html", "data")
-    for builder, rests_on in builds:
-        glance = {"rests_on": rests_on}
-        monkeypatch.setattr(srcnn_book, "cache_key", lambda key=rests_on: key)
-        monkeypatch.setattr(srcnn_book.results, "glance", lambda found=glance: found)
+    (tmp_path / "index.md").write_text("# Page\n\nwith {{ costs }}")
+    for builder, costs in (("html", "demo"), ("singlehtml", "data"), ("html", "data")):
+        monkeypatch.setattr(srcnn_book, "cache_key", lambda key=costs: key)
+        monkeypatch.setattr(srcnn_book.page_costs, "table", lambda now=costs: now)
         config = {
             "extensions": ["myst_nb", "srcnn_book"],
             "templates_path": [],
@@ -118,4 +116,4 @@ def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeyp
         out, read = tmp_path / builder, tmp_path / "read"
         with docutils_namespace():
             Sphinx(tmp_path, None, out, read, builder, config, None, None).build()
-        assert f"with {rests_on}" in (out / "index.html").read_text()
+        assert f"with {costs}" in (out / "index.html").read_text()

@@ -7,6 +7,7 @@ fixture hides the real data from them, so that they are the same everywhere.
 import dataclasses
 import hashlib
 import json
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -396,20 +397,26 @@ def test_the_kept_model_loads_back_with_its_card(short_run):
 
 
 def test_a_batch_too_large_for_memory_is_one_line(pictures, embedded_only, monkeypatch):
-    def full(*_):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-
-    monkeypatch.setattr(training, "_loss", full)
-    with pytest.raises(TrainingError, match="memory; take a smaller batch"):
-        train(TINY, pictures)
-
-    def broken(*_):
-        raise RuntimeError("CUDA error: an illegal memory access")
-
+    full = RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()
+    for error in full:
+        monkeypatch.setattr(training, "_loss", Mock(side_effect=error))
+        with pytest.raises(TrainingError, match="memory; take a smaller batch or size"):
+            train(TINY, pictures)
+    broken = Mock(side_effect=RuntimeError("CUDA error: an illegal memory access"))
     monkeypatch.setattr(training, "_loss", broken)
     with pytest.raises(RuntimeError, match="illegal") as caught:
         train(TINY, pictures)
     assert not isinstance(caught.value, TrainingError)
+
+
+def test_weights_and_averages_that_are_not_finite_stop_the_run():
+    for which in ("model", "average"):
+        state = training._State(TINY, None, torch.device("cpu"))
+        loop = training._Loop(state, Mock(), slice(None), 0, None)
+        loop._look(torch.zeros(()))
+        next(getattr(state, which).parameters()).data[0] = torch.inf
+        with pytest.raises(TrainingError, match="no longer finite"):
+            loop._look(torch.zeros(()))
 
 
 def test_weights_that_begin_with_others_count_their_training_too(

@@ -3,7 +3,7 @@
 - Executed pages are kept in a cache whose name is a hash of all that a page's outputs
   rest on; only a page's own cells are jupyter-cache's business.  What isn't there is
   run before Sphinx reads it (srcnn_run.py).
-- Numbers in index.md come from the recorded results and costs, as substitutions.
+- The table of G_costs.md comes from the recorded costs, as a substitution.
 - MathJax comes with the book, so that it reads offline, and so do the networks."""
 
 import os
@@ -17,7 +17,7 @@ import srcnn_run  # by which those below are found
 from srcnn_run import CACHES, cache_key
 
 from benchmarks import page_costs
-from srcnn_lib import results, widgets
+from srcnn_lib import widgets
 from tools import browser, paper_map
 
 #: What themes and translators write, and what pages have instead.
@@ -43,7 +43,7 @@ def configure(app, config):
     for old in newest[:-3]:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
-    config.myst_substitutions = results.glance() | {"costs": page_costs.table()}
+    config.myst_substitutions = {"costs": page_costs.table()}
     config.html_baseurl = config.ogp_site_url = srcnn_pages.address(config)
     # SVG, because Firefox gives a page opened from a disk no web fonts.
     config.mathjax_path = "mathjax/tex-svg.js"

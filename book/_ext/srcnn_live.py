@@ -18,6 +18,7 @@ PICTURES = {
     "astronaut": ("demo-train", "astronaut", (0, 80, 300)),
     "cameraman": ("demo-test", "camera", (40, 120, 300)),
 }
+SCRIPTS = ("engine", "pool", "state", "files", "inspect", "view", "live")  # in order
 WASM = Path(__file__).resolve().parents[1] / "_static" / "live" / "conv.wasm"
 
 
@@ -25,8 +26,8 @@ def add_scripts(app, pagename, templatename, context, doctree) -> None:
     """On ``html-page-context``: scripts for a page with a place for the application."""
     if 'class="srcnn-live"' in context.get("body", ""):
         app.add_css_file("live/live.css")
-        for name in ("engine.js", "live.js"):
-            app.add_js_file(f"live/{name}", loading_method="defer")
+        for name in SCRIPTS:
+            app.add_js_file(f"live/{name}.js", loading_method="defer")
 
 
 def write(folder: Path) -> None:
@@ -43,7 +44,7 @@ def write(folder: Path) -> None:
         packed[name] = _text(png.getvalue())
     (folder / "packed").mkdir(parents=True, exist_ok=True)
     for name, content in packed.items():
-        script = f'srcnnLive.add("packed/{name}", {json.dumps(content)});\n'
+        script = f'srcnnFiles.add("packed/{name}", {json.dumps(content)});\n'
         (folder / "packed" / f"{name}.js").write_text(script, encoding="utf-8")
 
 

@@ -1,18 +1,16 @@
 """Kernel ridge regression after Kim & Kwon ("KK"): a stand-in.
 
-From a patch of the bicubic picture's Laplacian to what bicubic lacks, by a
-sum of Gaussian bumps around typical patches, fitted by ridge regression.
+From a patch of the bicubic picture's Laplacian to what bicubic lacks, by a sum of
+Gaussian bumps around typical patches, fitted by ridge regression.
 
-What of Kim & Kwon is left out: they choose the bumps by kernel matching
-pursuit and refine them by gradient descent, here they are the centres of
-k-means; they learn several candidates for each pixel and combine them by
-their learnt confidence, here overlapping patches are averaged; and they end
-with a natural-image prior that removes ringing at edges, here nothing follows.
-So this shows the idea and about reaches the printed numbers; it is not their
-program.  The settings were chosen on pictures held out of T91.
+Kim & Kwon choose the bumps by kernel matching pursuit and refine them by gradient
+descent; here they are the centres of k-means.  They combine several candidates for each
+pixel by a learnt confidence; here overlapping patches are averaged.  Their prior, which
+removes ringing at edges, is left out.  So this shows the idea and about reaches the
+printed numbers; it is not their program.  Held-out pictures of T91 chose the settings.
 
-Source: K. I. Kim, Y. Kwon, "Single-image super-resolution using sparse
-regression and natural image prior", TPAMI 32(6), 2010.
+Source: K. I. Kim, Y. Kwon, "Single-image super-resolution using sparse regression and
+natural image prior", TPAMI 32(6), 2010.
 """
 
 from collections.abc import Iterable

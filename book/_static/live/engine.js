@@ -39,7 +39,8 @@ function srcnnEngine(wasm) {
     }
     const [Y, B, R] = FORWARD;
     for (let k = 0; k < n; k++) {
-      const r = rgba[4 * k] / 255, g = rgba[4 * k + 1] / 255;
+      const r = rgba[4 * k] / 255,
+        g = rgba[4 * k + 1] / 255;
       const b = rgba[4 * k + 2] / 255;
       y[k] = (Y[0] * r + Y[1] * g + Y[2] * b + OFFSET[0]) / 255;
       cb[k] = B[0] * r + B[1] * g + B[2] * b + OFFSET[1];
@@ -49,8 +50,40 @@ function srcnnEngine(wasm) {
     return planes;
   }
 
-  const planesOf = (grey, opaque) =>
-    ["y", ...(grey ? [] : ["cb", "cr"]), ...(opaque ? [] : ["alpha"])];
+  /* Where a picture is transparent its hidden colours would bleed into the edge of
+     what is seen: they become those of the nearest visible pixels, in place, as far
+     as any filter reaches. */
+  function spread(rgba, width, height, reach = 48) {
+    const known = new Uint8Array(width * height);
+    for (let k = 0; k < known.length; k++) known[k] = rgba[4 * k + 3] ? 1 : 0;
+    const around = (visit) => (at) => {
+      const x = at % width;
+      if (x > 0) visit(at - 1, at);
+      if (x < width - 1) visit(at + 1, at);
+      if (at >= width) visit(at - width, at);
+      if (at < known.length - width) visit(at + width, at);
+    };
+    let front = new Set();
+    const find = around((to, from) => known[to] || front.add(from));
+    for (let at = 0; at < known.length; at++) if (known[at]) find(at);
+    for (let step = 0; step < reach && front.size; step++) {
+      const next = new Set();
+      const grow = around((to, from) => {
+        if (known[to]) return;
+        known[to] = 1;
+        for (let k = 0; k < 3; k++) rgba[4 * to + k] = rgba[4 * from + k];
+        next.add(to);
+      });
+      front.forEach(grow);
+      front = next;
+    }
+  }
+
+  const planesOf = (grey, opaque) => [
+    "y",
+    ...(grey ? [] : ["cb", "cr"]),
+    ...(opaque ? [] : ["alpha"]),
+  ];
 
   // Into a Uint8ClampedArray, which cuts off what is outside 0…255.
   const toByte = (v) => Math.floor(v * 255 + 0.5);
@@ -72,7 +105,8 @@ function srcnnEngine(wasm) {
         continue;
       }
       const l = y[k] * 255 - OFFSET[0];
-      const b = cb[k] - OFFSET[1], r = cr[k] - OFFSET[2];
+      const b = cb[k] - OFFSET[1],
+        r = cr[k] - OFFSET[2];
       rgba[at] = toByte(R[0] * l + R[1] * b + R[2] * r);
       rgba[at + 1] = toByte(G[0] * l + G[1] * b + G[2] * r);
       rgba[at + 2] = toByte(B[0] * l + B[1] * b + B[2] * r);
@@ -91,7 +125,8 @@ function srcnnEngine(wasm) {
   /* For each output pixel which inputs it sums, and with what weights. */
   function resizeTable(nIn, nOut, scale) {
     const stretch = Math.min(1, scale);
-    const width = 4 / stretch, count = Math.ceil(width) + 2;
+    const width = 4 / stretch,
+      count = Math.ceil(width) + 2;
     const index = new Int32Array(nOut * count);
     const weight = new Float64Array(nOut * count);
     for (let i = 0; i < nOut; i++) {
@@ -121,7 +156,8 @@ function srcnnEngine(wasm) {
         if (!t) line = new Float64Array(input.length);
         if (w) for (let x = 0; x < line.length; x++) line[x] += w * input[x];
       }
-      const at = (y - top) * width, { count, index, weight } = across;
+      const at = (y - top) * width,
+        { count, index, weight } = across;
       for (let x = 0, t = 0; x < width; x++) {
         let sum = 0;
         for (const end = t + count; t < end; t++) sum += weight[t] * line[index[t]];
@@ -135,11 +171,13 @@ function srcnnEngine(wasm) {
      and `luma`, the large one's in whole numbers 0…255, which is what is
      measured.  Luma is rounded to these first, chroma and alpha are not. */
   function shrink({ rgba, width, height, grey, opaque, scale }, onRow) {
-    const w = width / scale, h = height / scale;
+    const w = width / scale,
+      h = height / scale;
     const down = resizeTable(height, h, 1 / scale);
     const across = resizeTable(width, w, 1 / scale);
     const names = planesOf(grey, opaque);
-    const small = {}, luma = new Uint8ClampedArray(width * height);
+    const small = {},
+      luma = new Uint8ClampedArray(width * height);
     for (const name of names) small[name] = new Float64Array(w * h);
     const rows = new Map(); // of the large picture, split; the few in use
     function row(i) {
@@ -175,7 +213,7 @@ function srcnnEngine(wasm) {
     const module = new WebAssembly.Module(wasm);
     const instance = new WebAssembly.Instance(module, { env: { memory } });
     compiled = instance.exports.conv;
-  } catch (error) {
+  } catch {
     compiled = null; // a browser without SIMD: slower, the same numbers
   }
 
@@ -188,28 +226,42 @@ function srcnnEngine(wasm) {
   function convolve(l) {
     if (compiled) {
       new Int32Array(memory.buffer, ARENA, 16).set([
-        l.in, l.weights, l.biases, l.out, l.inTop, l.inRows, l.inStride, l.c,
-        l.f, l.outTop, l.outRows, l.outStride, l.o, l.relu ? 1 : 0, l.width,
+        l.in,
+        l.weights,
+        l.biases,
+        l.out,
+        l.inTop,
+        l.inRows,
+        l.inStride,
+        l.c,
+        l.f,
+        l.outTop,
+        l.outRows,
+        l.outStride,
+        l.o,
+        l.relu ? 1 : 0,
+        l.width,
         l.height,
       ]);
       compiled(ARENA);
       return;
     }
     const m = new Float32Array(memory.buffer);
-    const { width } = l, half = l.f >> 1, sums = new Float32Array(width);
+    const { width } = l,
+      half = l.f >> 1,
+      sums = new Float32Array(width);
     for (let o = 0; o < l.o; o++) {
-      const four = o < l.o - (l.o % 4), step = four ? 4 : 1;
+      const four = o < l.o - (l.o % 4),
+        step = four ? 4 : 1;
       const size = l.c * l.f * l.f;
-      const first = l.weights / 4 + (four ? (o - (o % 4)) * size + (o % 4)
-                                          : o * size);
+      const first = l.weights / 4 + (four ? (o - (o % 4)) * size + (o % 4) : o * size);
       for (let y = l.outTop; y < l.outTop + l.outRows; y++) {
         sums.fill(m[l.biases / 4 + o]);
         let at = first;
         for (let c = 0; c < l.c; c++)
           for (let i = 0; i < l.f; i++) {
             const r = Math.min(l.height - 1, Math.max(0, y + i - half));
-            let from = l.in / 4 +
-              (c * l.inRows + r - l.inTop) * l.inStride;
+            let from = l.in / 4 + (c * l.inRows + r - l.inTop) * l.inStride;
             for (let j = 0; j < l.f; j++, from++, at += step) {
               const w = m[at];
               for (let x = 0; x < width; x++) sums[x] += w * m[from + x];
@@ -224,20 +276,22 @@ function srcnnEngine(wasm) {
 
   /* Weights as conv.c reads them: by four outputs, then one by one. */
   function pack({ weights, o, c, f }) {
-    const size = c * f * f, packed = new Float32Array(o * size);
+    const size = c * f * f,
+      packed = new Float32Array(o * size);
     const fours = o - (o % 4);
     for (let k = 0; k < o; k++)
       for (let t = 0; t < size; t++) {
-        const at = k < fours ? (k - (k % 4)) * size + 4 * t + (k % 4)
-                             : k * size + t;
+        const at = k < fours ? (k - (k % 4)) * size + 4 * t + (k % 4) : k * size + t;
         packed[at] = weights[k * size + t];
       }
     return packed;
   }
 
   const TILE = 256; // columns at a time, a multiple of conv.c's eight
-  const clip = ([a, b], margin, n) =>
-    [Math.max(0, a - margin), Math.min(n, b + margin)];
+  const clip = ([a, b], margin, n) => [
+    Math.max(0, a - margin),
+    Math.min(n, b + margin),
+  ];
 
   /* Rows of F(Y).  layers: {f, c, o, weights, biases}; y: float rows
      `yTop`… of a picture of width × height; → Float32Array, rows top…bottom. */
@@ -245,18 +299,23 @@ function srcnnEngine(wasm) {
     const out = new Float32Array((bottom - top) * width);
     const last = layers.length - 1;
     let at = ARENA + 256;
-    const place = (n) => { const here = at; at += 4 * n + 64; return here; };
+    const place = (n) => {
+      const here = at;
+      at += 4 * n + 64;
+      return here;
+    };
     const fixed = layers.map((l) => ({
-      weights: place(l.weights.length), biases: place(l.o),
+      weights: place(l.weights.length),
+      biases: place(l.o),
     }));
     // What each layer gives: rows and, below, columns; input first.
     const rows = [[top, bottom]];
     for (let k = last; k >= 0; k--)
       rows.unshift(clip(rows[0], layers[k].f >> 1, height));
-    const widest = TILE + 8 +
-      layers.reduce((sum, l) => sum + 2 * (l.f >> 1), 0) + 8;
+    const widest = TILE + 8 + layers.reduce((sum, l) => sum + 2 * (l.f >> 1), 0) + 8;
     const maps = rows.map(([a, b], k) =>
-      place((k ? layers[k - 1].o : 1) * (b - a) * widest + 64));
+      place((k ? layers[k - 1].o : 1) * (b - a) * widest + 64),
+    );
     reserve(at + 4096);
     const m = new Float32Array(memory.buffer);
     layers.forEach((l, k) => {
@@ -270,25 +329,42 @@ function srcnnEngine(wasm) {
       // Where the rows of map k begin, for the layer that reads them.
       const start = layers.map((l, k) => columns[k + 1][0] - (l.f >> 1));
       start.push(left);
-      const [a, b] = columns[0], inRows = rows[0][1] - rows[0][0];
+      const [a, b] = columns[0],
+        inRows = rows[0][1] - rows[0][0];
       for (let r = 0; r < inRows; r++) {
         const from = (rows[0][0] + r - yTop) * width;
         const to = maps[0] / 4 + r * widest - start[0];
         for (let x = a; x < b; x++) m[to + x] = y[from + x];
       }
       layers.forEach((l, k) => {
-        const [x0, x1] = columns[k], half = l.f >> 1;
-        repeatEdges(m, maps[k] / 4, l.c * (rows[k][1] - rows[k][0]), widest,
-                    x0 - start[k], x1 - start[k],
-                    columns[k + 1][1] + half - start[k]);
+        const [x0, x1] = columns[k],
+          half = l.f >> 1;
+        repeatEdges(
+          m,
+          maps[k] / 4,
+          l.c * (rows[k][1] - rows[k][0]),
+          widest,
+          x0 - start[k],
+          x1 - start[k],
+          columns[k + 1][1] + half - start[k],
+        );
         convolve({
-          in: maps[k], weights: fixed[k].weights, biases: fixed[k].biases,
+          in: maps[k],
+          weights: fixed[k].weights,
+          biases: fixed[k].biases,
           out: maps[k + 1] + 4 * (columns[k + 1][0] - start[k + 1]),
-          inTop: rows[k][0], inRows: rows[k][1] - rows[k][0],
-          inStride: widest, c: l.c, f: l.f,
-          outTop: rows[k + 1][0], outRows: rows[k + 1][1] - rows[k + 1][0],
-          outStride: widest, o: l.o, relu: k < last,
-          width: columns[k + 1][1] - columns[k + 1][0], height,
+          inTop: rows[k][0],
+          inRows: rows[k][1] - rows[k][0],
+          inStride: widest,
+          c: l.c,
+          f: l.f,
+          outTop: rows[k + 1][0],
+          outRows: rows[k + 1][1] - rows[k + 1][0],
+          outStride: widest,
+          o: l.o,
+          relu: k < last,
+          width: columns[k + 1][1] - columns[k + 1][0],
+          height,
         });
       });
       const [x0, x1] = columns[last + 1];
@@ -317,9 +393,14 @@ function srcnnEngine(wasm) {
     const [first, last] = clip([top, bottom], border, H);
     const down = resizeTable(height, H, scale);
     const across = resizeTable(width, W, scale);
-    const enlarge = (plane, a, b) => resizeRows(
-      (i) => plane.subarray((i - smallTop) * width, (i - smallTop + 1) * width),
-      down, across, a, b);
+    const enlarge = (plane, a, b) =>
+      resizeRows(
+        (i) => plane.subarray((i - smallTop) * width, (i - smallTop + 1) * width),
+        down,
+        across,
+        a,
+        b,
+      );
     const seen = enlarge(small.y, first, last);
     const plainY = seen.subarray((top - first) * W, (bottom - first) * W);
     const y = network(layers, seen, first, W, H, top, bottom);
@@ -327,9 +408,12 @@ function srcnnEngine(wasm) {
     for (const name of ["cb", "cr", "alpha"])
       if (small[name]) others[name] = enlarge(small[name], top, bottom);
     return {
-      top, bottom,
-      y: toBytes(y), plainY: toBytes(plainY),
-      rgba: join(y, others), plain: join(plainY, others),
+      top,
+      bottom,
+      y: toBytes(y),
+      plainY: toBytes(plainY),
+      rgba: join(y, others),
+      plain: join(plainY, others),
     };
   }
 
@@ -345,14 +429,16 @@ function srcnnEngine(wasm) {
     const [first, last] = clip([y, y + 1], border, H);
     const seen = resizeRows(
       (i) => small.y.subarray((i - smallTop) * width, (i - smallTop + 1) * width),
-      resizeTable(height, H, scale), resizeTable(width, W, scale), first, last);
+      resizeTable(height, H, scale),
+      resizeTable(width, W, scale),
+      first,
+      last,
+    );
     const inside = (v, n) => Math.max(0, Math.min(n - 1, v));
-    const pixel = (px, py) =>
-      [seen[(inside(py, H) - first) * W + inside(px, W)]];
+    const pixel = (px, py) => [seen[(inside(py, H) - first) * W + inside(px, W)]];
     const patch = [];
     for (let i = -border; i <= border; i++)
-      for (let j = -border; j <= border; j++)
-        patch.push(pixel(x + j, y + i)[0]);
+      for (let j = -border; j <= border; j++) patch.push(pixel(x + j, y + i)[0]);
     const known = layers.map(() => new Map());
     function sumsAt(k, px, py) {
       px = inside(px, W);
@@ -372,8 +458,7 @@ function srcnnEngine(wasm) {
       return sums;
     }
     function valuesAt(k, px, py) {
-      return k < 0 ? pixel(px, py)
-                   : sumsAt(k, px, py).map((v) => Math.max(0, v));
+      return k < 0 ? pixel(px, py) : sumsAt(k, px, py).map((v) => Math.max(0, v));
     }
     const end = layers.length - 1;
     const { f, c, weights } = layers[end];
@@ -398,9 +483,13 @@ function srcnnEngine(wasm) {
     }
     const sums = layers.map((_, k) => sumsAt(k, x, y));
     return {
-      input: pixel(x, y)[0], output: sums[end][0], patch, sums,
+      input: pixel(x, y)[0],
+      output: sums[end][0],
+      patch,
+      sums,
       values: sums.slice(0, end).map((_, k) => valuesAt(k, x, y)),
-      contributions, terms,
+      contributions,
+      terms,
     };
   }
 
@@ -423,7 +512,14 @@ function srcnnEngine(wasm) {
   }
 
   return {
-    split, shrink, strip, rowsNeeded, network, trace, psnr,
+    split,
+    spread,
+    shrink,
+    strip,
+    rowsNeeded,
+    network,
+    trace,
+    psnr,
     hasSimd: () => compiled !== null,
   };
 }
