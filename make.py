@@ -12,8 +12,7 @@
     python3 make.py pdf          the whole book as one PDF (needs Chromium)
     python3 make.py links        look whether the book's links to other sites work
     python3 make.py set-repository URL   name this repository on every page
-    python3 make.py lab          open the pages in JupyterLab
-    python3 make.py release VERSION      check, name the version everywhere, tag
+    python3 make.py lab          the pages in JupyterLab; release VERSION: tag it
     python3 make.py lint         look for mistakes in the code
     python3 make.py clean        remove what was built; keeps .venv and data
 
@@ -122,7 +121,6 @@ def book():
 
 def test(*arguments):
     with_data()
-    # A page that fails here fails again in its test, which names the cell.
     failed = not arguments and run(PYTHON, "book/_ext/srcnn_run.py")
     module("pytest", "-n", "2", "--dist", "loadscope", *arguments)
     if failed:
@@ -164,9 +162,10 @@ def lint():
     module("tools.notebooks", "--check")
 
 
-def release(version):
-    lint(), test()
-    module("bumpversion", "bump", "--new-version", version)  # its rules: pyproject.toml
+def release(*version):
+    bump = ("--new-version", *version)  # its rules: pyproject.toml
+    module("bumpversion", "bump", "--dry-run", *bump)  # tells at once what is wrong
+    lint(), test(), module("bumpversion", "bump", *bump)
 
 
 def clean():
