@@ -12,6 +12,7 @@
     python3 make.py pdf          the whole book as one PDF (needs Chromium)
     python3 make.py links        look whether the book's links to other sites work
     python3 make.py set-repository URL   name this repository on every page
+    python3 make.py lab          the pages in JupyterLab; release VERSION: tag it
     python3 make.py lint         look for mistakes in the code
     python3 make.py clean        remove what was built; keeps .venv and data
 
@@ -126,7 +127,6 @@ def book():
 
 def test(*arguments):
     with_data()
-    # A page that fails here fails again in its test, which names the cell.
     failed = not arguments and run(PYTHON, "book/_ext/srcnn_run.py")
     module("pytest", "-n", "2", "--dist", "loadscope", *arguments)
     if failed:
@@ -168,20 +168,27 @@ def lint():
     module("tools.notebooks", "--check")
 
 
+def release(*version):
+    bump = ("--new-version", *version)  # its rules: pyproject.toml
+    module("bumpversion", "bump", "--dry-run", *bump)  # tells at once what is wrong
+    lint(), test(), module("bumpversion", "bump", *bump)
+
+
 def clean():
     for name in ("_build", "build", "dist", ".pytest_cache", ".ruff_cache"):
         shutil.rmtree(ROOT / name, ignore_errors=True)
     print("Removed what was built; .venv and the data are kept.")
 
 
-FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint, clean)
+FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint)
 COMMANDS = {
-    **{function.__name__: function for function in FUNCTIONS},
+    **{f.__name__: f for f in (*FUNCTIONS, release, clean)},
     **{n: partial(editions, n) for n in "student solutions instructor slides".split()},
     "train": partial(srcnn, "train", "--scale 3"),
     "results": partial(srcnn, "results", "verify"),
     "data": partial(srcnn, "data", "fetch"),
     "links": partial(jupyter_book, "--builder", "linkcheck"),
+    "lab": partial(module, "jupyterlab", "--notebook-dir=book"),
     "set-repository": partial(module, "tools.notebooks", "--set-repository"),
     "help": lambda: print(__doc__.strip()),
 }

@@ -56,7 +56,7 @@ def student(notebook) -> nbformat.NotebookNode:
     found = course.exercises(nb)
     asks = {e.cells[0].id: e for e in found if "check" not in e.parts}
     here, kept = notebooks.repository(), []
-    own = f"/blob/{here['branch']}/", f"/blob/{BRANCH}/"  # the badge's
+    own = f"/blob/{here['tag']}/", f"/blob/{BRANCH}/"  # the badge's
     nb.cells[0].source = nb.cells[0].source.replace(*own)
     for cell in nb.cells:
         if HIDDEN & tags(cell):
@@ -70,7 +70,7 @@ def student(notebook) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             if cell.id == notebooks.SETUP:
-                cell.source = notebooks.SETUP_SOURCE.format(**here | {"branch": BRANCH})
+                cell.source = cell.source.replace(here["tag"], BRANCH)
                 cell.metadata["editable"] = False
     nb.cells = kept
     nbgrader(nb, found)
