@@ -2,19 +2,24 @@
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from srcnn_lib import checkpoints, datasets, models, protocol, runs, training
+from srcnn_lib.chapters.successors import super_resolve
 
 SCALE = 3  # the magnification of all studies
+#: The learning rates that all studies search.
+GRID = [float(f"{digit}e{power}") for power in range(-8, 3) for digit in (1, 2, 5)]
 #: What a study keeps of a training run's card.
 CARD = (
     "validation_images", "validation_psnr_db", "sub_images", "minutes", "device",
@@ -86,10 +91,96 @@ def facts() -> dict:
     return {"device": models.describe(torch.device("cpu"))} | runs.circumstances()
 
 
-def train(config: training.Config, **choices) -> training.Run:
+def train(config: training.Config, images=None, **choices) -> training.Run:
     """Train on T91, on one thread of the CPU where `choices` don't say otherwise."""
     usual = {"device": "cpu", "threads": 1, "progress": False, "name": "T91"}
-    return training.train(config, datasets.load("T91"), **usual | choices)
+    images = datasets.load("T91") if images is None else images
+    return training.train(config, images, **usual | choices)
+
+
+def search(score, start: float) -> float:
+    """The learning rate of `GRID` with the best score; of equals, the smaller.
+
+    Begins at `start` and ends when both neighbours of the best have been tried: the
+    best is then inside what was tried.  `score` is a rate's PSNR on validation
+    pictures, or None if training diverged.
+    """
+    tried, best, before = {}, GRID.index(start), None
+    while best != before:
+        for k in (best, best - 1, best + 1):
+            if k not in tried:
+                tried[k] = score(GRID[k]) or 0.0
+        before, best = best, max(tried, key=lambda k: (tried[k], -k))
+    return GRID[best]
+
+
+def record(rows: Rows, config: training.Config, about: dict, *, make=None,
+           measure=None, **choices) -> dict:  # fmt: skip
+    """The row of this run, trained and added unless the file has it.
+
+    `about` has its kind, name and what else tells it apart; an equal run of another
+    kind or name is copied.  `make` gives a network to train, by seed; `measure` more of
+    the row, by the trained network.  A run that diverges has a row without a PSNR.
+    """
+    network = make and make(config.seed)
+    if network is not None:
+        config = dataclasses.replace(config, arch=network.name, init="given")
+    about = about | {"seed": config.seed}
+    if row := rows.find(config, **about):
+        return row
+    told = {k: v for k, v in about.items() if k not in ("kind", "name", "ablation")}
+    row = rows.find(config, **told)
+    if row is None:
+        try:
+            run = train(config, network=network, **choices)
+            row = {key: run.card[key] for key in CARD}
+            row |= measure(run.model.cpu()) if measure else {}
+        except training.TrainingError as error:
+            row = {"validation_psnr_db": None, "error": str(error).split(";")[0]}
+            row |= {"config": dataclasses.asdict(config)} | facts()
+    row = rows.add(row | about)
+    print(*about.values(), config.learning_rate, row["validation_psnr_db"], flush=True)
+    return row
+
+
+def runs_of(rows: Rows, config: training.Config, about: dict, seeds: int, start=None,
+            **how) -> float:  # fmt: skip
+    """Train with each seed; first search the learning rate from `start`, if there is
+    one, with seed 0, whose trial at the best rate is then its run.  Gives the rate."""
+
+    def run(kind: str, seed: int, rate: float) -> float | None:
+        recipe = dataclasses.replace(config, seed=seed, learning_rate=rate)
+        found = record(rows, recipe, about | {"kind": kind}, **how)
+        return found["validation_psnr_db"]
+
+    rate = search(partial(run, "trial", 0), start) if start else config.learning_rate
+    for seed in range(seeds):
+        run("run", seed, rate)
+    return rate
+
+
+class Padded(torch.nn.Module):
+    """9-1-5 as most public ports train it: PyTorch's start, zeros around each image."""
+
+    name, factor, border = "9-1-5-padded", 1, 0
+
+    def __init__(self, seed: int):
+        super().__init__()
+        torch.manual_seed(seed)
+        shapes = (1, 64, 9), (64, 32, 1), (32, 1, 5)
+        convs = [torch.nn.Conv2d(*shape, padding="same") for shape in shapes]
+        self.convs = torch.nn.ModuleList(convs)
+
+    def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
+        """(B, 1, H, W) ↦ the same, whatever `padding`."""
+        for conv in self.convs[:-1]:
+            y = conv(y).relu()
+        return self.convs[-1](y)
+
+
+def set5(network) -> dict:
+    """For `record`: mean PSNR on Set5, which chooses nothing."""
+    return {"set5_psnr_db": mean_db(partial(super_resolve, network), "Set5")}
 
 
 def mean_db(method, dataset: str, scale: int = SCALE) -> float:
