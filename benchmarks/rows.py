@@ -115,35 +115,35 @@ def search(score, start: float) -> float:
 
 
 def record(rows: Rows, config: training.Config, about: dict, *, make=None,
-           measure=None, **choices) -> dict:  # fmt: skip
+           images=None, measure=None, name="T91") -> dict:  # fmt: skip
     """The row of this run, trained and added unless the file has it.
 
     `about` has its kind, name and what else tells it apart; an equal run of another
-    kind or name is copied.  `make` gives a network to train, by seed; `measure` more of
-    the row, by the trained network.  A run that diverges has a row without a PSNR.
+    kind or name is copied.  By seed, `make` gives a network to train, and `images` the
+    pictures called `name`; by the network, `measure` gives more of the row.  A run that
+    diverges has a row without a PSNR.
     """
-    network = make and make(config.seed)
+    seed, network = config.seed, make and make(config.seed)
     if network is not None:
         config = dataclasses.replace(config, arch=network.name, init="given")
-    about = about | {"seed": config.seed}
+    about = about | {"seed": seed}
     if row := rows.find(config, **about):
         return row
-    told = {k: v for k, v in about.items() if k not in ("kind", "name", "ablation")}
+    told = {k: about[k] for k in about.keys() & {"group", "pictures", "preset"}}
     row = rows.find(config, **told)
     if row is None:
         try:
-            run = train(config, network=network, **choices)
+            run = train(config, images and images(seed), network=network, name=name)
             row = {key: run.card[key] for key in CARD}
             row |= measure(run.model.cpu()) if measure else {}
         except training.TrainingError as error:
             row = {"validation_psnr_db": None, "error": str(error).split(";")[0]}
             row |= {"config": dataclasses.asdict(config)} | facts()
-    row = rows.add(row | about)
     print(*about.values(), config.learning_rate, row["validation_psnr_db"], flush=True)
-    return row
+    return rows.add(row | about)
 
 
-def runs_of(rows: Rows, config: training.Config, about: dict, seeds: int, start=None,
+def runs_of(rows: Rows, config: training.Config, about: dict, seeds, start=None,
             **how) -> float:  # fmt: skip
     """Train with each seed; first search the learning rate from `start`, if there is
     one, with seed 0, whose trial at the best rate is then its run.  Gives the rate."""
@@ -154,28 +154,25 @@ def runs_of(rows: Rows, config: training.Config, about: dict, seeds: int, start=
         return found["validation_psnr_db"]
 
     rate = search(partial(run, "trial", 0), start) if start else config.learning_rate
-    for seed in range(seeds):
+    for seed in seeds:
         run("run", seed, rate)
     return rate
 
 
-class Padded(torch.nn.Module):
+class Padded(torch.nn.Sequential):
     """9-1-5 as most public ports train it: PyTorch's start, zeros around each image."""
 
     name, factor, border = "9-1-5-padded", 1, 0
+    convs = property(lambda self: self[::2])
 
     def __init__(self, seed: int):
-        super().__init__()
         torch.manual_seed(seed)
-        shapes = (1, 64, 9), (64, 32, 1), (32, 1, 5)
-        convs = [torch.nn.Conv2d(*shape, padding="same") for shape in shapes]
-        self.convs = torch.nn.ModuleList(convs)
+        conv, relu = partial(torch.nn.Conv2d, padding="same"), torch.nn.ReLU()
+        super().__init__(conv(1, 64, 9), relu, conv(64, 32, 1), relu, conv(32, 1, 5))
 
     def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
         """(B, 1, H, W) ↦ the same, whatever `padding`."""
-        for conv in self.convs[:-1]:
-            y = conv(y).relu()
-        return self.convs[-1](y)
+        return super().forward(y)
 
 
 def set5(network) -> dict:

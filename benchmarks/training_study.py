@@ -70,12 +70,12 @@ def longer_plan(steps: int, adams: float):
 
 def main() -> None:
     args = options(__doc__, steps=2_000, seeds=3, longer=8_000)
-    rows, rates = Rows("what_mattered"), {}
+    rows, rates, seeds = Rows("what_mattered"), {}, range(args.seeds)
     for name, config, start in plan(args.steps):
         how = {"measure": set5, "make": Padded if "padded" in name else None}
-        rates[name] = runs_of(rows, config, {"name": name}, args.seeds, start, **how)
+        rates[name] = runs_of(rows, config, {"name": name}, seeds, start, **how)
     for name, config in longer_plan(args.longer, rates[[*VARIANTS][2]]):
-        runs_of(rows, config, {"name": name}, 1)
+        runs_of(rows, config, {"name": name}, [0])
     if not rows.find(name=AUTHORS):
         _, held_out, origin = training.split(datasets.load("T91"))
         network = checkpoints.load("official/9-1-5-91", SCALE)
