@@ -136,13 +136,12 @@ def colour_scores(network: SRCNN, image, colour: str) -> dict[str, float]:
 
 def measure(colour: str, network: SRCNN) -> dict:
     """What a row says of a trained network; nothing here chooses anything."""
+    row = {"weights": network.count_weights(), "colour_db": colour_db(network, colour)}
+    row["psnr_db"] = {name: db["y"] for name, db in row["colour_db"].items()}
     if colour == "y":
         method = SRCNNMethod(network, "cpu")
-        found = {"psnr_db": {name: mean_db(method, name) for name in OTHERS}}
-    else:
-        found = {"colour_db": colour_db(network, colour)}
-        found["psnr_db"] = {name: db["y"] for name, db in found["colour_db"].items()}
-    return {"weights": network.count_weights()} | found
+        row["psnr_db"] = {name: mean_db(method, name) for name in OTHERS}
+    return row
 
 
 def family(config: training.Config) -> tuple:

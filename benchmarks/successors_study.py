@@ -89,8 +89,8 @@ def run_all(rows: Rows, seconds: float, seeds: int) -> None:
 def run_long(rows: Rows, steps: int, out: str) -> None:
     """As the best run of a network, but for this many steps; the weights are kept."""
     for name in SMALL:
-        best = max((row for row in rows if row["kind"] == "run" and row["name"] == name),
-                   key=lambda row: row["validation_psnr_db"])  # fmt: skip
+        short = [row for row in rows if (row["kind"], row["name"]) == ("run", name)]
+        best = max(short, key=lambda row: row["validation_psnr_db"] or 0)
         changes = {"steps": steps, "warmup": 500, "ema_decay": 0.999, "seed": 0,
                    "validate_every": steps // 20}  # fmt: skip
         config = training.Config(**best["config"] | changes)

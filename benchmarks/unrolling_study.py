@@ -55,7 +55,8 @@ class Between(SRCNN):
         if changes < 4:
             u = second.weight[1:16, 1:, 0, 0].detach()  # (15, 63), to whole patches
             small = (u @ hr.to(u)).view(15, 9, 9)[:, 2:-2, 2:-2]
-            whole = u @ hr.to(u) * patches[1:16].norm() / small.norm()
+            # Without their ReLU the two maps of a pair say the same twice.
+            whole = u @ hr.to(u) * patches[1:16].norm() / small.norm() / (2 - self.relu)
             patches = torch.cat([torch.ones(1, 81), whole, -whole, torch.zeros(1, 81)])
         self.side = round(patches.shape[1] ** 0.5)
         last.weight = torch.nn.Parameter(patches.view(-1, 1, self.side, self.side))
