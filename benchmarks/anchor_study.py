@@ -33,9 +33,10 @@ def record_packing(rows: Rows, scale: int, samples: int = 500_000) -> None:
     learnt = anchored.learn_aplus(
         rest, scale, trained.parts("ksvd", scale), most=samples
     )
-    packed = anchored.unpack(**anchored.pack(learnt, scale))
+    packed = {k: t.float() for k, t in anchored.pack(learnt, scale).items()}
     row = settings | {"judged_by": f"{len(held_out)} held-out pictures of T91"}
-    for name, anchors in (("psnr_db", learnt), ("packed_psnr_db", packed)):
+    ways = ("psnr_db", learnt), ("packed_psnr_db", anchored.unpack(**packed))
+    for name, anchors in ways:
         method = anchored.aplus(anchors, scale)
         scores = protocol.evaluate(method, held_out, scale)
         row[name] = round(protocol.mean(scores)[0], 4)

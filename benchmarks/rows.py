@@ -143,20 +143,27 @@ def record(rows: Rows, config: training.Config, about: dict, *, make=None,
     return rows.add(row | about)
 
 
-def runs_of(rows: Rows, config: training.Config, about: dict, seeds, start=None,
-            **how) -> float:  # fmt: skip
-    """Train with each seed; first search the learning rate from `start`, if there is
-    one, with seed 0, whose trial at the best rate is then its run.  Gives the rate."""
+def tune(run, seeds, rate: float, start: float | None = None) -> float:
+    """``run(kind, seed, learning_rate)`` for each seed; gives the rate.
+
+    If there is a `start`, the rate is searched first, with seed 0, and the trial at the
+    best is the run of seed 0.
+    """
+    rate = search(partial(run, "trial", 0), start) if start else rate
+    for seed in seeds:
+        run("run", seed, rate)
+    return rate
+
+
+def runs_of(rows: Rows, config, about: dict, seeds, start=None, **how) -> float:
+    """`tune` a recipe, by `record`."""
 
     def run(kind: str, seed: int, rate: float) -> float | None:
         recipe = dataclasses.replace(config, seed=seed, learning_rate=rate)
         found = record(rows, recipe, about | {"kind": kind}, **how)
         return found["validation_psnr_db"]
 
-    rate = search(partial(run, "trial", 0), start) if start else config.learning_rate
-    for seed in seeds:
-        run("run", seed, rate)
-    return rate
+    return tune(run, seeds, config.learning_rate, start)
 
 
 class Padded(torch.nn.Sequential):

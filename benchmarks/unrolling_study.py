@@ -17,7 +17,7 @@ from functools import cache, cached_property, partial
 import torch
 from torch.nn import functional as F
 
-from benchmarks.rows import SCALE, Rows, facts, mean_db, options, search
+from benchmarks.rows import SCALE, Rows, facts, mean_db, options, tune
 from srcnn_lib import datasets, protocol, training
 from srcnn_lib.chapters import unrolled
 from srcnn_lib.chapters.successors import super_resolve
@@ -163,16 +163,9 @@ class Bench:
             model.log_share.data.fill_(-20)[..., edge:-edge, edge:-edge] = 0
         return model.let_go(*free) if free else model
 
-    def tune(self, config: dict, seeds: int) -> None:
-        """Search the learning rate with seed 0, then train with it and each seed."""
-
-        def db(rate: float, kind: str = "trial", seed: int = 0) -> float | None:
-            changes = {"learning_rate": rate, "seed": seed}
-            return self.record(config | changes, kind)["validation_psnr_db"]
-
-        rate = search(db, START)
-        for seed in range(seeds):
-            db(rate, "run", seed)
+    def run(self, config: dict, kind: str, seed: int, rate: float) -> float | None:
+        config = config | {"learning_rate": rate, "seed": seed}
+        return self.record(config, kind)["validation_psnr_db"]
 
     def record(self, config: dict, kind: str = "untrained") -> dict:
         """The row of this config; trained if it has `steps`."""
@@ -190,7 +183,7 @@ class Bench:
         row, db = config | {"kind": kind, "set5_psnr_db": mean_db(method, "Set5")}, None
         if config.get("atoms") != 768 and config.get("k", 1) < 100:  # the rest is slow
             db = round(self.judge.psnr_db(partial(enhance_each, method)), 4)
-            db = db if math.isfinite(db) else None
+            db = db if math.isfinite(db) else None  # it diverged
         row |= {"validation_psnr_db": db, "validation_images": self.origin}
         row |= {"minutes": minutes, "config": config}
         if isinstance(model, torch.nn.Module):
@@ -219,7 +212,8 @@ def enhance_each(method, y: torch.Tensor) -> torch.Tensor:
 def main() -> None:
     args, bench = options(__doc__, steps=1_000, seeds=3), Bench()
     for config in ladder(args.steps):
-        bench.tune(config, 1 if config["group"] == "steps" else args.seeds)
+        seeds = range(1 if config["group"] == "steps" else args.seeds)
+        tune(partial(bench.run, config), seeds, START, START)
     for config in untrained():
         bench.record(config)
 

@@ -142,7 +142,8 @@ def test_the_trial_at_the_best_rate_is_the_run_of_seed_0(pictures, tmp_path):
     rate = runs_of(rows, TINY, about, range(2), 0.002, **how)
     trials, runs = ([r for r in rows if r["kind"] == k] for k in ("trial", "run"))
     best = max(trials, key=lambda row: row["validation_psnr_db"])
-    assert rate == best["config"]["learning_rate"] and [r["seed"] for r in runs] == [0, 1]
+    assert rate == best["config"]["learning_rate"]
+    assert [row["seed"] for row in runs] == [0, 1]
     assert runs[0] == best | {"kind": "run"} and runs[1]["more"] == 1
     huge = dataclasses.replace(TINY, optimiser="sgd", learning_rate=1e30)
     row = record(rows, huge, about | {"kind": "run"}, **how)
