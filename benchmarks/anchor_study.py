@@ -27,12 +27,11 @@ def record_packing(rows: Rows, scale: int, samples: int = 500_000) -> None:
     settings = {"method": "aplus, packed", "scale": scale, "samples": samples}
     if rows.find(**settings):
         return
-    names, pictures = list(datasets.load("T91")), datasets.load("T91")
-    held_out = {name: pictures[name] for name in names[::10]}
-    rest = [pictures[name] for name in names if name not in held_out]
-    learnt = anchored.learn_aplus(
-        rest, scale, trained.parts("ksvd", scale), most=samples
-    )
+    pictures = dict(datasets.load("T91").items())
+    held_out = {name: pictures[name] for name in [*pictures][::10]}
+    rest = [image for name, image in pictures.items() if name not in held_out]
+    pair = trained.parts("ksvd", scale)
+    learnt = anchored.learn_aplus(rest, scale, pair, most=samples)
     packed = {k: t.float() for k, t in anchored.pack(learnt, scale).items()}
     row = settings | {"judged_by": f"{len(held_out)} held-out pictures of T91"}
     ways = ("psnr_db", learnt), ("packed_psnr_db", anchored.unpack(**packed))

@@ -91,9 +91,9 @@ def run_long(rows: Rows, steps: int, out: str) -> None:
     for name in SMALL:
         short = [row for row in rows if (row["kind"], row["name"]) == ("run", name)]
         best = max(short, key=lambda row: row["validation_psnr_db"] or 0)
-        changes = {"steps": steps, "warmup": 500, "ema_decay": 0.999, "seed": 0,
-                   "validate_every": steps // 20}  # fmt: skip
-        config = training.Config(**best["config"] | changes)
+        config = training.Config(**best["config"] | {
+            "steps": steps, "warmup": 500, "ema_decay": 0.999, "seed": 0,
+            "validate_every": max(1, steps // 20)})  # fmt: skip
 
         def keep(network, name=name):
             path = Path(out) / f"{network.name}_x{SCALE}.safetensors"

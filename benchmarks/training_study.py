@@ -43,9 +43,8 @@ VARIANTS = {
 
 def plan(steps: int):
     """Name, recipe and start of the search, or None, of each variant."""
-    full = dataclasses.replace(
-        training.PRESETS["full"], scale=SCALE, steps=steps, warmup=100, validate_every=0
-    )
+    usual = {"scale": SCALE, "warmup": 100, "validate_every": 0}
+    full = dataclasses.replace(training.PRESETS["full"], steps=steps, **usual)
     for name, (changes, start) in VARIANTS.items():
         if few := changes.get("batch"):  # as many sub-images, in more steps
             more = full.batch // few
@@ -56,10 +55,8 @@ def plan(steps: int):
 
 def longer_plan(steps: int, adams: float):
     """Name and recipe of the long runs; `adams` is Adam's learning rate."""
-    full = dataclasses.replace(
-        training.PRESETS["full"], scale=SCALE, steps=steps, warmup=100,
-        validate_every=steps // 20,
-    )  # fmt: skip
+    usual = {"scale": SCALE, "warmup": 100, "validate_every": steps // 20}
+    full = dataclasses.replace(training.PRESETS["full"], steps=steps, **usual)
     yield "ours, longer", full
     adam = dataclasses.replace(full, optimiser="adam", learning_rate=adams)
     yield "ours with Adam, longer", adam
@@ -81,8 +78,8 @@ def main() -> None:
         network = checkpoints.load("official/9-1-5-91", SCALE)
         judge = training.Validation(held_out.values(), SCALE)
         db, by = round(judge.psnr_db(network), 3), f"{origin} ({len(held_out)})"
-        rows.add({"name": AUTHORS, "kind": "authors", "validation_images": by,
-                  "validation_psnr_db": db})  # fmt: skip
+        about = {"name": AUTHORS, "kind": "authors", "validation_images": by}
+        rows.add(about | {"validation_psnr_db": db})
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ FEW = (1, 2, 3, 5, 10, 20)
 START = 0.002  # of the searches
 ALL = list(unrolled.FREEDOMS)
 #: What SRCNN begins with, and the name of that initialisation.
-STARTS = {"dictionary": None, "random": "default", "identity": "identity",
-          "paper": "paper"}  # fmt: skip
+STARTS = {how: how for how in ("dictionary", "identity", "paper")}
+STARTS["random"] = "default"
 SOLVERS = {"exact codes": True, "Yang's rule": False}  # whether each is exact
 #: Their thresholds don't depend on a patch's contrast.
 CONSTANT = ("constant thresholds", "one step", "n2 = 32")
