@@ -12,6 +12,7 @@
     python3 make.py pdf          the whole book as one PDF (needs Chromium)
     python3 make.py links        look whether the book's links to other sites work
     python3 make.py set-repository URL   name this repository on every page
+    python3 make.py lab          the pages in JupyterLab; release VERSION: tag it
     python3 make.py lint         look for mistakes in the code
     python3 make.py clean        remove what was built; keeps .venv and data
 
@@ -58,8 +59,11 @@ def need(message, *command):
 
 
 def environment():
-    """Make .venv hold exactly what requirements.txt says, and the library."""
-    files = [(ROOT / n).read_text() for n in ("requirements.txt", "pyproject.toml")]
+    """Make .venv hold what requirements.lock says (by hashes), torch, the library."""
+    names = "requirements.lock", "requirements.txt", "pyproject.toml"
+    files = [(ROOT / name).read_text(encoding="utf-8") for name in names]
+    torch = next(line for line in files[1].split() if line.startswith("torch=="))
+    lock = "--require-hashes --no-deps -r requirements.lock"
     wanted = hashlib.sha256(f"{ROOT}{sys.version}{files}".encode()).hexdigest()
     if PYTHON.exists() and READY.exists() and READY.read_text() == wanted:
         return
@@ -68,10 +72,10 @@ def environment():
     starts = PYTHON.exists() and run(PYTHON, "-c", ours) == 0
     works = "import torch, skimage, matplotlib, jupyter_book, srcnn_lib.datasets"
     for fresh in [False, True] if starts else [True]:
-        print("Making .venv hold what requirements.txt names …", flush=True)
+        print("Making .venv hold what requirements.lock names …", flush=True)
         if fresh and run(sys.executable, "-m", "venv", "--clear", VENV):
             sys.exit("No environment was made. Debian: apt install python3-venv")
-        for what in ("-r requirements.txt", "-q --no-deps --no-build-isolation -e ."):
+        for what in (lock, torch, "-q --no-deps --no-build-isolation -e ."):
             command = f"-m pip --disable-pip-version-check install --no-compile {what}"
             need("Installing failed: pip says why.", *command.split())
         if run(PYTHON, "-c", works) == 0 and run(PYTHON, "-m", "pip", "check") == 0:
@@ -88,8 +92,11 @@ def with_data():
         os.environ["SRCNN_DATA"] = folder = os.path.abspath(os.path.expanduser(folder))
         if not os.path.isdir(folder):
             sys.exit(f"SRCNN_DATA names {folder}, which is not a folder.")
-    offline = "SRCNN_OFFLINE" in os.environ
+    required = os.environ.get("SRCNN_REQUIRE_DATA", "0") not in ("", "0")
+    offline = "SRCNN_OFFLINE" in os.environ and not required
     if not offline and run(PYTHON, "-m", "srcnn_lib", "data", "fetch"):
+        if required:  # of a book that is to be published
+            sys.exit(1)
         print("Going on with the photographs of installed packages; again: make data")
         os.environ["SRCNN_OFFLINE"] = "1"
 
@@ -120,7 +127,6 @@ def book():
 
 def test(*arguments):
     with_data()
-    # A page that fails here fails again in its test, which names the cell.
     failed = not arguments and run(PYTHON, "book/_ext/srcnn_run.py")
     module("pytest", "-n", "2", "--dist", "loadscope", *arguments)
     if failed:
@@ -162,20 +168,27 @@ def lint():
     module("tools.notebooks", "--check")
 
 
+def release(*version):
+    bump = ("--new-version", *version)  # its rules: pyproject.toml
+    module("bumpversion", "bump", "--dry-run", *bump)  # tells at once what is wrong
+    lint(), test(), module("bumpversion", "bump", *bump)
+
+
 def clean():
     for name in ("_build", "build", "dist", ".pytest_cache", ".ruff_cache"):
         shutil.rmtree(ROOT / name, ignore_errors=True)
     print("Removed what was built; .venv and the data are kept.")
 
 
-FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint, clean)
+FUNCTIONS = (book, test, serve, notebooks, editions, site, pdf, lint)
 COMMANDS = {
-    **{function.__name__: function for function in FUNCTIONS},
+    **{f.__name__: f for f in (*FUNCTIONS, release, clean)},
     **{n: partial(editions, n) for n in "student solutions instructor slides".split()},
     "train": partial(srcnn, "train", "--scale 3"),
     "results": partial(srcnn, "results", "verify"),
     "data": partial(srcnn, "data", "fetch"),
     "links": partial(jupyter_book, "--builder", "linkcheck"),
+    "lab": partial(module, "jupyterlab", "--notebook-dir=book"),
     "set-repository": partial(module, "tools.notebooks", "--set-repository"),
     "help": lambda: print(__doc__.strip()),
 }

@@ -28,6 +28,8 @@ OFFICIAL = {
     "official/9-3-5-imagenet": ("9-3-5(ImageNet)", (3,)),
     "official/9-5-5-imagenet": ("9-5-5(ImageNet)", (2, 3, 4)),
 }
+#: What the usual ports call the layers.
+PORTS = (("conv1", "conv2", "conv3"), ("features.0", "map.0", "reconstruction"))
 #: Methods that are no networks; what was trained for them lies here too.
 OTHER_METHODS = ("sc", "ksvd", "aplus", "kk")
 
@@ -55,7 +57,7 @@ def locate(name: str, scale: int | None = None) -> Path:
     """The file that a model name means, else CheckpointError; for the authors' models,
     which may have to be downloaded, also `datasets.DataError`."""
     path, known = Path(name), names()
-    if path.suffix in (".safetensors", ".mat"):
+    if path.suffix in (".safetensors", ".mat", ".pth", ".pt"):
         if path.is_file():
             return path
         raise CheckpointError(f"{name}: no such file")
@@ -75,8 +77,8 @@ def load(name: str, scale: int | None = None) -> SRCNN:
     """Load a network, on the CPU; CheckpointError for unknown or damaged weights.
 
     `name` is such as ``"9-1-5"``, ``"official/9-5-5-imagenet"``, or a path that ends in
-    .safetensors or .mat.  A card for another scale is an error; a file name for another
-    one, such as x3.mat, which has no card, is a warning.
+    .safetensors, .mat or .pth.  A card for another scale is an error; a file name for
+    another one, such as x3.mat, which has no card, is a warning.
     """
     path = locate(name, scale)
     if path.suffix == ".mat":
@@ -84,6 +86,8 @@ def load(name: str, scale: int | None = None) -> SRCNN:
         if scale and told and int(told[1]) != scale:
             warnings.warn(f"{path}: made for x{told[1]}, not x{scale}", stacklevel=2)
         return _load_mat(path)
+    if (ported := _load_port(path)) is not None:
+        return ported
     tensors, card = read_tensors(path)
     if scale and card.get("scale") not in (None, scale):
         raise CheckpointError(f"{path}: is for x{card['scale']}, not x{scale}")
@@ -94,6 +98,33 @@ def load(name: str, scale: int | None = None) -> SRCNN:
         return model
     except (KeyError, RuntimeError, TypeError, ValueError) as e:
         raise _damaged(path, e) from None
+
+
+def _load_port(path: Path) -> SRCNN | None:
+    """A state dict of the usual ports: yjn870's ``conv1.weight`` … and Lornatang's
+    ``features.0.weight`` …, also under "state_dict"; None for a file of this book's."""
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                if "card" in (file.metadata() or {}):
+                    return None
+            found = load_file(path)
+        else:
+            found = torch.load(path, "cpu", weights_only=True)
+            found = found.get("state_dict", found)
+        found = {k.removeprefix("module.").removeprefix("_orig_mod."): v.float()
+                 for k, v in found.items()}  # fmt: skip
+        layers = next(p for p in PORTS if {f"{k}.weight" for k in p} <= set(found))
+        shapes = [found[f"{k}.weight"].shape for k in layers]
+        model = SRCNN([s[2] for s in shapes], [s[0] for s in shapes[:-1]], shapes[0][1])
+        model.load_state_dict({f"convs.{i}.{part}": found.pop(f"{k}.{part}")
+            for i, k in enumerate(layers) for part in ("weight", "bias")})  # fmt: skip
+        if found:
+            raise ValueError(f"has {min(found)}, too")
+    except Exception as e:  # torch's unpickler raises many kinds
+        raise _damaged(path, e) from None
+    _check_finite(model.state_dict(), path)
+    return model
 
 
 def _damaged(path, why: Exception, whose="weights of this book") -> CheckpointError:
@@ -123,12 +154,6 @@ def _check_finite(tensors: dict[str, torch.Tensor], path) -> None:
             raise CheckpointError(f"{path}: {name} is not finite; take other weights")
 
 
-def budget(card: dict, key: str) -> float:
-    """Sum of ``"minutes"`` or ``"sub_images"``, with those of the runs before it."""
-    before = card.get("began_with")
-    return (card.get(key) or 0) + (budget(before, key) if before else 0)
-
-
 def write(model: SRCNN, path: str | os.PathLike, card: dict) -> Path:
     """Write weights and their card, to which the architecture is added."""
     architecture = model.architecture._asdict()
@@ -145,7 +170,7 @@ def write_tensors(tensors: dict, path: str | os.PathLike, card: dict) -> Path:
     card |= {"sha256": hashlib.sha256(blob).hexdigest()}
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path, blob)
-    write_atomically(path.with_suffix(".json"), text.encode())
+    write_atomically(path.with_suffix(".json"), text.encode(errors="backslashreplace"))
     return path
 
 
@@ -178,7 +203,7 @@ def _load_mat(path: Path) -> SRCNN:
 
 def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
     """Write the network as ONNX: input ``y`` and output ``sr_y``, both float32 and
-    (1, channels, height, width) for any size; edges are repeated before each layer.
+    (batch, channels, height, width) for any size; edges are repeated before each layer.
     Raises CheckpointError without the package ``onnx``."""
     try:
         from onnx import checker, numpy_helper, parser
@@ -196,7 +221,7 @@ def export_onnx(model: SRCNN, path: str | os.PathLike) -> Path:
         last = f"maps{i}"
     last = f"Add (sum{i}, y)" if model.architecture.residual else f"Identity (sum{i})"
     lines[-1] = f"sr_y = {last}"  # no ReLU
-    port = f"float[1, {model.architecture.channels}, height, width]"
+    port = f"float[batch, {model.architecture.channels}, height, width]"
     head = f'<ir_version: 8, opset_import: ["": 17]> SRCNN ({port} y) => ({port} sr_y) '
     whole = parser.parse_model(head + "{" + "\n".join(lines) + "}")
     for name, array in constants.items():

@@ -21,41 +21,67 @@ from .methods import trained
 from .options import RECIPE, command, parse
 
 
-@command("a.jpg big.png --scale 3", "input output --scale! --method --model --device")
+@command("a.jpg big.png --scale 3", "input output --scale! --method --model --device "
+         "--quality --suffix --format --skip-existing")  # fmt: skip
 def _upscale(args) -> int:
-    """Enlarge a picture, or all pictures of a folder."""
+    """Enlarge a picture, or all pictures of a folder and of the folders in it."""
     source, target, failed = Path(args.input), Path(args.output), 0
     method, work = functools.cache(lambda: _method(args)), {source: target}
     if source.is_dir():
-        is_file = target.is_file() or target.suffix.lower() in images.SUFFIXES
-        if is_file or target.resolve() == source.resolve():
-            raise ValueError(f"{source} is a folder; give another one, not {target}")
-        work = {p: target / p.name for p in datasets.from_folder(source).paths.values()}
+        work = _names_in_folder(args, source, target)
         method()  # a wrong model is one error, before anything is written
         target.mkdir(parents=True, exist_ok=True)
+    elif args.suffix or args.format:
+        raise ValueError("--suffix and --format are for folders; OUT names the file")
+    is_done = {p: args.skip_existing and new.exists() for p, new in work.items()}
     for path, new in work.items():
         try:
-            _enlarge(path, new, args.scale, method)
+            if not is_done[path]:
+                _enlarge(args, path, new, method)
         except (ValueError, OSError) as e:  # the others go on
             failed += 1
             _complain(args, e)
+    if done := sum(is_done.values()):
+        print(f"{done} of {len(work)} were there already")
     if source.is_dir():
-        rest = sorted(p.name for p in source.iterdir() if p.is_file() and p not in work)
-        print(f"{len(work) - failed} of {len(work)} pictures enlarged into {target}")
-        print("left out:", ", ".join(rest[:5]) or "nothing")
+        rest = {p for p in source.rglob("*") if p.is_file()} - {*work, *work.values()}
+        names = sorted(str(p.relative_to(source)) for p in rest)
+        enlarged = len(work) - failed - done
+        print(f"{enlarged} of {len(work)} pictures enlarged into {target}")
+        print("left out:", ", ".join(names[:5]) or "nothing")
     return 2 if failed else 0
 
 
-def _enlarge(source: Path, target: Path, scale: int, method) -> None:
+def _names_in_folder(args, source: Path, target: Path) -> dict[Path, Path]:
+    """Each picture, and where it goes: its folder is kept."""
+    is_file = target.is_file() or target.suffix.lower() in images.SUFFIXES
+    if is_file or target.resolve() == source.resolve():
+        raise ValueError(f"{source} is a folder; give another one, not {target}")
+    work, taken = {}, {}
+    for path in datasets.from_folder(source, subfolders=True).paths.values():
+        if target.resolve() in path.resolve().parents:
+            continue  # an earlier result
+        ending = f".{args.format}" if args.format else path.suffix
+        new = path.relative_to(source).with_name(path.stem + args.suffix + ending)
+        if (other := taken.setdefault(str(new).lower(), path)) != path:
+            raise ValueError(f"{path} and {other} would both become {target / new}")
+        work[path] = target / new
+    return work
+
+
+def _enlarge(args, source: Path, target: Path, method) -> None:
     """One picture; all that can be wrong with it is found before the method is made."""
-    image = images.read(source)
-    images.check_target(target, image, scale)
+    image, facts = images.read_with_facts(source)
+    if Path(args.input).is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+    images.check_target(target, image, args.scale)
     if target.resolve() == source.resolve():
         raise ValueError(f"{target}: is the picture itself; give another name")
-    replaces = "; replaces an older file" if target.exists() else ""
-    result = methods.upscale(method(), image, scale)
-    images.write(target, result, images.colour_profile(source, image))
-    print(f"{target}: {result.shape[1]}×{result.shape[0]} pixels, x{scale}{replaces}")
+    notes = [*facts.notes, *["replaces an older file"] * target.exists()]
+    result = methods.upscale(method(), image, args.scale)
+    notes += images.write(target, result, facts, args.quality)
+    size = f"{result.shape[1]}×{result.shape[0]} pixels, x{args.scale}"
+    print("; ".join([f"{target}: {size}", *notes]), flush=True)
 
 
 @command("--method bicubic --scale 3 --dataset Set5",
@@ -68,20 +94,32 @@ def _evaluate(args) -> int:
         if not to_stdout:
             print(f"{name:<16}{psnr_db:7.2f} dB  SSIM {ssim:.4f}  {more}", flush=True)
 
-    choices = {"on_score": lambda s: show(*s[:3], f"{s.seconds:6.2f} s")}
-    scores = protocol.evaluate(call, pictures, args.scale, kind=args.luma, **choices)
+    scores, faults = [], []
+    for name in pictures:
+        try:
+            given = pictures[name], args.scale, name
+            score = protocol.score(call, *given, kind=args.luma)
+            show(*score[:3], f"{score.seconds:6.2f} s")
+            scores.append(score)
+        except ValueError as e:  # the others go on
+            faults.append(e if isinstance(e, images.ImageError) else f"{name}: {e}")
+    if not scores:
+        raise ValueError(faults[0])
+    for fault in faults:
+        _complain(args, f"{fault}; left out of the mean")
     show("mean", *protocol.mean(scores), f"({pictures.name} x{args.scale})")
     model = args.model or ("9-1-5" if args.method == "srcnn" else None)
     content = {"method": args.method, "model": model, "scale": args.scale}
     content |= {"luma": args.luma, "images": [score._asdict() for score in scores]}
     content |= {"mean": dict(zip(("psnr_db", "ssim"), protocol.mean(scores)))}
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    text = text.replace(": Infinity", ": null") + "\n"  # JSON has no infinity
+    # JSON has no infinity, and a name may be no UTF-8.
+    text = text.replace(": Infinity", ": null").encode(errors="backslashreplace")
     if to_stdout:
-        print(text, end="")
+        print(text.decode())
     elif args.json:
-        write_atomically(Path(args.json), text.encode())
-    return 0
+        write_atomically(Path(args.json), text + b"\n")
+    return 2 if faults else 0
 
 
 @command("--scale 3 --arch 9-1-5 --images my_pictures --out runs/first",

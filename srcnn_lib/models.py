@@ -202,10 +202,11 @@ def _make_identity(model: SRCNN) -> None:
 
 def choose_device(name: str = "auto") -> torch.device:
     """``auto`` takes a CUDA GPU where there is one.  ValueError for one that is not."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda, not {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("no CUDA GPU here; use --device cpu")
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise ValueError(f"device must be auto, cpu, cuda or mps, not {name!r}")
+    gpu = {"cuda": torch.cuda, "mps": torch.backends.mps}.get(name)
+    if gpu and not gpu.is_available():
+        raise ValueError(f"no {name.upper()} GPU here; use --device cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

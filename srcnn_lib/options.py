@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from . import methods, protocol
+from .images import SUFFIXES
 from .recipes import PRESETS, Config
 
 
@@ -31,8 +32,13 @@ OPTIONS = RECIPE | {
     "--scale": {"type": int, "choices": protocol.SCALES, "help": "magnification"},
     "--method": {"choices": methods.NAMES, "default": "srcnn", "help": "default srcnn"},
     "--model": {"metavar": "NAME|FILE", "help": "9-1-5 (default), 9-5-5+ (with self-"
-                "ensemble), official/9-5-5-imagenet, … or a .safetensors file"},
-    "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto"},
+                "ensemble), official/9-5-5-imagenet, … or a .safetensors or .pth file"},
+    "--device": {"choices": ("auto", "cpu", "cuda", "mps"), "default": "auto"},
+    "--quality": {"type": int, "choices": range(1, 101), "metavar": "1…100",
+                  "default": 95, "help": "of JPEG, WebP and AVIF (default 95)"},
+    "--suffix": {"default": "", "help": "a folder's: _x3 makes a.png a_x3.png"},
+    "--format": {"choices": [s[1:] for s in SUFFIXES], "help": "a folder's"},
+    "--skip-existing": {"action": "store_true", "help": "leave what is there already"},
     "--images": {"metavar": "NAME|DIR", "help": "data sets, or folders of pictures"},
     "--luma": {"choices": ("y", "gray"), "default": "y", "help": "gray: as on BSD200"},
     "--json": {"metavar": "FILE", "help": "write the numbers; - prints them"},

@@ -125,15 +125,14 @@ def measure(
 
 
 def _made_by(method: str, model: str | None, scale: int) -> dict:
-    """What the numbers rest on: all minutes of training, and the device."""
+    """What the numbers rest on: minutes of training, and the device."""
     path = Path()
     if method == "srcnn":
         path = checkpoints.locate(model.removesuffix("+"), scale)
     elif method in trained.PARTS and model != sparse_coding.OFFICIAL:
         path = trained.learnt_file(method, scale, model)
     card = checkpoints.read_card(path) if path.suffix == ".safetensors" else {}
-    minutes = round(checkpoints.budget(card, "minutes"), 2)
-    return {"minutes": minutes or None, "device": card.get("device")}
+    return {"minutes": card.get("minutes"), "device": card.get("device")}
 
 
 def record(row: dict) -> Path:

@@ -1,5 +1,6 @@
 """Weights in and out of files: ours, the authors', ONNX."""
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -8,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from srcnn_lib import checkpoints, datasets, protocol, results
+from srcnn_lib import checkpoints, datasets, protocol, recipes, results
 from srcnn_lib.checkpoints import CheckpointError
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, initialise
@@ -98,12 +99,15 @@ def test_names_scales_and_where_they_lie(saved, tmp_path, monkeypatch):
         assert all(text in refused(name, scale) for text in said)
 
 
-def test_budget_counts_what_a_run_went_on_from():
-    first = {"minutes": 3, "sub_images": 100}
-    third = {"minutes": 1, "began_with": {"minutes": 2.5, "began_with": first}}
-    assert checkpoints.budget(third, "minutes") == 6.5
-    assert checkpoints.budget(third, "sub_images") == 100
-    assert checkpoints.budget({}, "minutes") == 0
+def test_every_network_comes_from_one_run_of_the_books_recipe():
+    for name, scales in checkpoints.names().items():
+        for scale in scales if name not in checkpoints.OFFICIAL else ():
+            card = checkpoints.read_card(checkpoints.locate(name, scale))
+            arch, _, seed = name.partition("-seed")
+            recipe = {"arch": arch, "scale": scale, "seed": int(seed or 0)}
+            recipe = dataclasses.replace(recipes.PRESETS["book"], **recipe)
+            assert recipes.same(recipe, card["config"]) and "began_with" not in card
+            assert card["sub_images"] == 1_280_000 and card["minutes"] > 0
 
 
 @pytest.mark.skipif(
@@ -192,3 +196,41 @@ def test_onnx_computes_the_same_at_any_size(tmp_path, shape, residual):
         (ours,) = session.run(None, {"y": y.numpy()})
         with torch.no_grad():
             assert np.allclose(ours, model(y).numpy(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("layers", checkpoints.PORTS)
+def test_weights_of_the_usual_ports(tmp_path, suffix, layers):
+    """Read by shape; nothing in them is run, and other contents are one line."""
+    model, path = SRCNN((9, 5, 5), (6, 4)), tmp_path / f"port{suffix}"
+    state = {f"{layers[int(k[6])]}.{k[8:]}": v for k, v in model.state_dict().items()}
+
+    def save(content):
+        if suffix == ".pth":
+            torch.save({"state_dict": content}, path)
+        else:
+            save_file(content, path)
+
+    save(state)
+    again = checkpoints.load(str(path), 3)
+    assert again.architecture == model.architecture
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], tensor)
+    for wrong in (state | {"more.weight": torch.ones(1)}, {"w": torch.ones(1)}):
+        save(wrong)
+        with pytest.raises(checkpoints.CheckpointError, match="port"):
+            checkpoints.load(str(path), 3)
+    save(state | {f"{layers[0]}.bias": torch.full((6,), torch.nan)})
+    with pytest.raises(checkpoints.CheckpointError, match="not finite"):
+        checkpoints.load(str(path), 3)
+
+
+def test_a_malicious_pickle_does_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path / "ran").touch, ()
+
+    torch.save({"state_dict": Evil()}, path := tmp_path / "evil.pth")
+    with pytest.raises(checkpoints.CheckpointError, match="evil"):
+        checkpoints.load(str(path), 3)
+    assert not (tmp_path / "ran").exists()

@@ -152,6 +152,41 @@ def test_upscale_of_a_folder(folder, model, tmp_path, srcnn):
     assert listing(folder) == before
 
 
+def test_upscale_keeps_subfolders_and_goes_on(tmp_path, photograph, srcnn):
+    here, out = tmp_path / "in", tmp_path / "in" / "out"  # results inside are no input
+    (here / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/a.png", "sub/b.jpg"):
+        images.write(here / name, photograph)
+    command = ["upscale", here, out, "--scale", 2, "--method", "bicubic"]
+    more = ["--format", "webp", "--suffix", "_x2", "--quality", 50]
+    assert srcnn(*command, *more)[0] == 0
+    names = ["a_x2.webp", "sub/a_x2.webp", "sub/b_x2.webp"]
+    found = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*"))
+    assert found == names
+    (out / names[0]).unlink()
+    before = (out / names[1]).stat().st_mtime_ns
+    status, stdout, _ = srcnn(*command, *more, "--skip-existing")
+    assert status == 0 and "2 of 3 were there already" in stdout
+    assert (out / names[0]).exists() and (out / names[1]).stat().st_mtime_ns == before
+    images.write(here / "sub" / "b.png", photograph)
+    one_line(srcnn(*command, *more), "b.png", "b.jpg", "would both become")
+
+
+def test_evaluate_goes_on_after_a_bad_picture(small_set, tmp_path, srcnn):
+    (small_set / "bad.png").write_text("hello")
+    images.write(small_set / "deep.png", np.zeros((60, 60), np.uint16))
+    images.write(small_set / os.fsdecode(b"caf\xe9.png"), np.zeros((60, 60), np.uint8))
+    file = tmp_path / "x.json"
+    command = ["evaluate", "--method", "bicubic", "--scale", 3, "--images", small_set]
+    status, stdout, stderr = srcnn(*command, "--json", file)
+    assert status == 2 and "mean" in stdout
+    assert "bad.png" in stderr and "deep" in stderr
+    content = json.loads(file.read_text("utf-8"))
+    names = [row["name"] for row in content["images"]]
+    assert sorted(names) == sorted([os.fsdecode(b"caf\xe9"), "coffee", "monarch"])
+    assert content["mean"]["ssim"] > 0
+
+
 #: Commands, and what their one line on standard error says; * is any of `ANY`.
 WRONG = """
 upscale here/cut.png here/old.png --scale 3 → cut.png, damaged

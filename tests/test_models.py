@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from srcnn_lib import results
+from srcnn_lib.chapters.successors import ESPCN, FSRCNN, VDSR
 from srcnn_lib.models import SRCNN, Architecture, choose_device, initialise
+from srcnn_lib.muon import Muon
 
 
 def seeded(seed=0):
@@ -214,3 +216,20 @@ def test_without_a_gpu_cuda_is_refused_and_auto_is_the_cpu():
         with pytest.raises(ValueError, match="no CUDA GPU here"):
             choose_device("cuda")
     assert choose_device("cpu").type == "cpu"
+
+
+# Devices -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", [SRCNN, VDSR, FSRCNN, ESPCN])
+def test_no_tensor_stays_on_another_device(network):
+    """`meta` stands in for a GPU: an operation that mixes it with the CPU raises."""
+    model = network().to("meta")
+    made = model(torch.empty(2, 1, 33, 33, device="meta"))
+    made.square().mean().backward()
+    assert {t.device.type for t in (made, *(p.grad for p in model.parameters()))} == {
+        "meta"
+    }
+    filters = [p for p in model.parameters() if p.ndim == 4]
+    Muon(filters).step()
+    assert {p.device.type for p in filters} == {"meta"}

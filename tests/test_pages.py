@@ -46,7 +46,7 @@ def test_skeleton_and_normal_form(page, notebook):
             assert re.search(pattern, text, flags=re.MULTILINE), f"lacks {part}"
     remedy = "run: make notebooks"
     assert stored == notebooks.text_of(notebooks.normal(page, notebook)), remedy
-    assert len(notebook.cells[1].source.splitlines()) <= 8
+    assert len(notebook.cells[1].source.splitlines()) <= 6
     rest = "".join(cell.source for cell in notebook.cells[2:])
     assert notebooks.repository()["url"] not in rest
 

@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+import types
 
 import nbformat
 import pytest
+import srcnn_pages
 import srcnn_run
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from sphinx.application import Sphinx
@@ -45,11 +47,11 @@ def test_a_page_runs_once_until_its_code_changes(build, tmp_path):
 def test_a_page_that_reads_the_others_runs_after_their_changes(build, tmp_path):
     reads = "from tools import course\nopen('ran', 'a').write('a')"
     build(reads=reads, other="1")
-    later = (tmp_path / "cache").stat().st_mtime + 60
-    os.utime(tmp_path / "reads.ipynb", (0, 0))
-    os.utime(tmp_path / "other.ipynb", (later, later))
-    srcnn_run.run_once([tmp_path / "reads.ipynb"], tmp_path / "cache")
-    assert (tmp_path / "ran").read_text() == "aa"
+    for code in ("1", "2"):  # written anew as it was; changed, with an old date
+        os.utime(write(tmp_path / "other.ipynb", new_code_cell(code, id="o")), (0, 0))
+        for _ in range(2):
+            srcnn_run.run_once([tmp_path / "reads.ipynb"], tmp_path / "cache")
+        assert (tmp_path / "ran").read_text() == {"1": "aa", "2": "aaa"}[code]
 
 
 ENDLESS, DIES = "while True: pass", "import os; os._exit(1)"
@@ -93,6 +95,36 @@ def test_nbval_compares_the_run_and_masks_times_of_timed_cells_alone(tmp_path):
     assert failed == expected, done.stdout
     assert "ZeroDivisionError" in done.stdout and "2 passed" in done.stdout
     assert (tmp_path / "ran").read_text() == "aaa"  # once for each cell
+
+
+@pytest.mark.parametrize("own, there", [
+    ("", "https://AnOwner.github.io/a-book/"), ("https://a.org/b", "https://a.org/b/"),
+])  # fmt: skip
+def test_the_site_keeps_its_own_address_and_owners_their_capitals(own, there):
+    about = {"repository_url": "https://github.com/AnOwner/a-book/"}
+    config = types.SimpleNamespace(html_baseurl=own, html_theme_options=about)
+    assert srcnn_pages.address(config) == there
+
+
+def test_the_lock_pins_by_hash_all_that_is_wanted_and_names_no_registry():
+    wanted = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins = re.findall(r"^[^#\s]+==\S+", wanted, re.MULTILINE)
+    names = [re.sub("[._-]+", "-", pin).lower() for pin in pins]
+    there = re.findall(r"^(\S+==\S+).*\\\n +--hash=sha256:", lock, re.MULTILINE)
+    found = {re.sub("[._-]+", "-", pin).lower() for pin in there}
+    apart = [pin for pin in names if pin not in found]
+    assert [pin.partition("==")[0] for pin in apart] == ["torch"]
+    assert len(there) == len(re.findall(r"^[^#\s]", lock, re.MULTILINE))
+    assert "nvidia" not in lock and not re.search(r"https?:|index-url|file:", lock)
+
+
+def test_workflows_pin_actions_by_commit_and_leave_no_credentials():
+    for file in (ROOT / ".github" / "workflows").glob("*.yml"):
+        text = file.read_text(encoding="utf-8")
+        for use in re.findall(r"uses: (.*)", text):
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+.*", use), use
+        assert text.count("actions/checkout@") == text.count("persist-credentials: f")
 
 
 def test_a_page_that_the_pdf_read_is_written_into_the_book_too(tmp_path, monkeypatch):

@@ -5,14 +5,18 @@ open, ``instructor`` everything, with a marking scheme, ``slides`` a deck per ch
 (tools/slides.py).  Each goes to ``_build/editions/NAME``.  Nothing is run: an edition
 follows from the pages alone, byte for byte.  Cells are told apart by the tags of
 tools/course.py.  nbgrader reads the students' edition; its settings lie beside the zip.
+All together also make the built book's folder ``course``.
 """
 
+import base64
 import copy
+import html
 import re
 import shutil
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import nbformat
@@ -27,15 +31,17 @@ GUIDE = "C_teaching"  # plans, project and exam: no page of the student edition
 PACKED = ("srcnn_lib", "exercises", "data", "LICENSE", "LICENSE-text")
 SCHEMA = 3  # of nbgrader's metadata
 ZIP = "srcnn-student.zip"
+BRANCH = "students"  # holds the students' edition, for Colab; .github/workflows/ci.yml
+SEALED = "import base64, zlib\n\nexec(zlib.decompress(base64.b85decode({!r})))\n"
 STUDENT = Path(__file__).with_name("student")  # what lies beside the pages
 NBGRADER = "nbgrader_config.py"
 BADGE = "_static/open-in-colab.svg"
 QUIZ = "Each answer says, on a click, whether it is right and why."
 
 
-def finished(nb, *, folded: bool, badge: bool = True) -> nbformat.NotebookNode:
+def finished(nb, *, folded: bool) -> nbformat.NotebookNode:
     """A page as Jupyter and Colab show it, without what only our build reads."""
-    markdown.readable(nb, folded=folded, badge=badge)
+    markdown.readable(nb, folded=folded)
     for cell in nb.cells:
         for name in ("mystnb", "slideshow", "cellView", "jupyter"):
             cell.metadata.pop(name, None)
@@ -49,7 +55,9 @@ def student(notebook) -> nbformat.NotebookNode:
     nb = copy.deepcopy(notebook)
     found = course.exercises(nb)
     asks = {e.cells[0].id: e for e in found if "check" not in e.parts}
-    kept = []
+    here, kept = notebooks.repository(), []
+    own = f"/blob/{here['tag']}/", f"/blob/{BRANCH}/"  # the badge's
+    nb.cells[0].source = nb.cells[0].source.replace(*own)
     for cell in nb.cells:
         if HIDDEN & tags(cell):
             continue
@@ -62,10 +70,11 @@ def student(notebook) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             if cell.id == notebooks.SETUP:
+                cell.source = cell.source.replace(here["tag"], BRANCH)
                 cell.metadata["editable"] = False
     nb.cells = kept
     nbgrader(nb, found)
-    return finished(nb, folded=True, badge=False)  # the badge leads to the solutions
+    return finished(nb, folded=True)
 
 
 def answer_cells(exercise) -> list:
@@ -180,9 +189,8 @@ def write_notebooks(name: str, pages: list[Path], folder: Path) -> None:
         except ValueError as error:
             raise ValueError(f"{page.name}: {error}") from None
         (folder / page.name).write_text(notebooks.text_of(nb), encoding="utf-8")
-    if name != "student":  # whose pages have no badge
-        (folder / BADGE).parent.mkdir()
-        shutil.copyfile(notebooks.BOOK / BADGE, folder / BADGE)
+    (folder / BADGE).parent.mkdir()
+    shutil.copyfile(notebooks.BOOK / BADGE, folder / BADGE)
 
 
 def complete(folder: Path) -> None:
@@ -198,6 +206,9 @@ def complete(folder: Path) -> None:
             shutil.copytree(source, folder / source.name, ignore=apart)
         else:
             shutil.copyfile(source, folder / source.name)
+    for module in sorted((folder / "exercises").glob("*_[0-9ab]*.py")):
+        packed = base64.b85encode(zlib.compress(module.read_bytes()))
+        module.write_text(SEALED.format(packed), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     with zipfile.ZipFile(folder / ZIP, "w") as target:
         for path in files:
@@ -208,6 +219,21 @@ def complete(folder: Path) -> None:
     shutil.copyfile(STUDENT / NBGRADER, folder / NBGRADER)
 
 
+def publish(site: Path, pages: list[Path], out: Path = OUT) -> None:
+    """Put the course, made before, into the built book's folder ``course``."""
+    folder = site / "course"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(out / "slides", folder / "slides")
+    shutil.copyfile(out / "student" / ZIP, folder / ZIP)
+    shutil.make_archive(folder / "srcnn-solutions", "zip", out / "solutions")
+    items = ""
+    for page in (page for page in pages if page.stem != GUIDE):
+        title = html.escape(slides.title_of(notebooks.read(page)))
+        items += f'<li><a href="{notebooks.colab(page, BRANCH)}">{title}</a></li>\n'
+    text = (STUDENT / "course.html").read_text(encoding="utf-8")
+    (folder / "index.html").write_text(text.format(items=items), encoding="utf-8")
+
+
 def main() -> None:
     for name in sys.argv[1:] or NAMES:
         if name not in NAMES:
@@ -216,6 +242,8 @@ def main() -> None:
             print(f"{name}: {build(name)}", flush=True)
         except (ValueError, RuntimeError) as error:
             sys.exit(f"{name}: {error}")
+    if not sys.argv[1:]:
+        publish(notebooks.ROOT / "_build" / "html", notebooks.pages())
 
 
 if __name__ == "__main__":

@@ -38,14 +38,7 @@ KERNEL = {
 }
 BADGE = re.compile(r"^\[!\[Open in Colab\].*\n*", re.MULTILINE)
 
-SETUP_SOURCE = """\
-import os, sys  # In Colab: fetch the book and what it needs. Elsewhere: nothing.
-if "google.colab" in sys.modules and not os.path.exists("../srcnn_lib"):
-    os.chdir("." if os.access(".", os.W_OK) else "/tmp")  # a read-only Drive
-    ![ -d {name}/srcnn_lib ] || git clone -q --depth=1 -b {branch} {url}
-    os.chdir("{name}/book")  # never touch Colab's own torch and numpy:
-    %pip install -q --no-deps pooch filelock safetensors tifffile sporco pyfftw
-sys.path.insert(0, os.path.abspath(".."))"""
+SETUP_SOURCE = Path(__file__).with_name("setup_cell.txt").read_text("utf-8").strip()
 
 
 def pages() -> list[Path]:
@@ -56,15 +49,21 @@ def pages() -> list[Path]:
 
 
 def repository() -> dict[str, str]:
-    """Address, name and branch of the repository, from _config.yml."""
+    """Address, name, branch and release of the repository; where it is rendered."""
     entry = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-    return {**entry, "name": entry["url"].rsplit("/", 1)[1]}
+    owner, name = entry["url"].split("/")[-2:]
+    return {**entry, "name": name, "site": f"https://{owner.lower()}.github.io/{name}/"}
+
+
+def colab(page: Path, branch: str) -> str:
+    """Where Colab opens a page of a branch."""
+    address = f"{repository()['url']}/blob/{branch}/book/{page.name}"
+    return address.replace("github.com", "colab.research.google.com/github", 1)
 
 
 def badge(page: Path) -> str:
-    """The line under a page's title that opens it in Colab."""
-    address = "{url}/blob/{branch}/book/".format(**repository()) + page.name
-    address = address.replace("github.com", "colab.research.google.com/github", 1)
+    """The line under a page's title that opens its release in Colab."""
+    address = colab(page, repository()["tag"])
     return f"[![Open in Colab](_static/open-in-colab.svg)]({address})"
 
 
@@ -102,14 +101,13 @@ def normal(page: Path, notebook) -> nbformat.NotebookNode:
         nb.metadata["colab"] = {"gpuType": "T4", "provenance": []}
     title, _, rest = BADGE.sub("", nb.cells[0].source).partition("\n")
     nb.cells[0].source = f"{title}\n\n{badge(page)}\n\n{rest.strip()}".rstrip()
-    setup = nbformat.v4.new_code_cell(SETUP_SOURCE.format(**repository()), id=SETUP)
-    setup.metadata["tags"] = ["remove-cell"]
+    text = SETUP_SOURCE.format(**repository(), page=page.stem)
+    own = nbformat.v4.new_code_cell(text, id=SETUP, metadata={"tags": ["remove-cell"]})
     body = [cell for cell in nb.cells[1:] if cell.get("id") != SETUP]
-    nb.cells = [nb.cells[0], setup, *body]
+    nb.cells = [nb.cells[0], own, *body]
     for index, cell in enumerate(nb.cells):
         cell.setdefault("id", f"cell-{index}")
-        own = sorted(cell.metadata.items())
-        cell.metadata = {key: value for key, value in own if key in KEPT and value}
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT and v}
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
         if "solution" in tags(cell):

@@ -9,6 +9,7 @@
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import srcnn_live
@@ -41,7 +42,8 @@ def configure(app, config):
     cache.touch()
     newest = sorted(CACHES.iterdir(), key=lambda path: path.stat().st_mtime)
     for old in newest[:-3]:
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+        if time.time() - old.stat().st_mtime > 24 * 3600:  # else perhaps in use
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
     config.nb_execution_cache_path = str(cache)
     config.myst_substitutions = {"costs": page_costs.table()}
     config.html_baseurl = config.ogp_site_url = srcnn_pages.address(config)
@@ -63,7 +65,8 @@ def finish(app, exception):
         srcnn_pages.write(app)
     browser.copy_mathjax(static / "mathjax")
     srcnn_live.write(static / "live")
-    for page in Path(app.outdir).rglob("*.html"):
+    out = Path(app.outdir)
+    for page in {*out.rglob("*.html")} - {*(out / "course").rglob("*.html")}:
         text = mended = page.read_text(encoding="utf-8")
         unused = {} if 'class="math' in text else {MATHJAX: ""}
         for pattern, replacement in (MENDED | unused).items():

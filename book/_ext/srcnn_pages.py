@@ -48,10 +48,12 @@ def with_shades(text: str, page: Path) -> str:
 
 
 def address(config) -> str:
-    """Where GitHub Pages shows the repository that _config.yml names."""
+    """The site's own (``html: baseurl`` in _config.yml), or where GitHub Pages shows
+    the repository that _config.yml names."""
     url = config.html_theme_options["repository_url"].rstrip("/")
     owner, name = url.split("/")[-2:]
-    return f"https://{owner.lower()}.github.io/{name}/"
+    own = config.html_baseurl or f"https://{owner}.github.io/{name}"
+    return f"{own.rstrip('/')}/"
 
 
 def describe(app, pagename, templatename, context, doctree) -> None:

@@ -46,28 +46,30 @@ def cache_key() -> str:
     """Hash of all that outputs rest on except a page's own cells."""
     here = [name for name in datasets.names() if datasets.available(name)]
     facts = here, importlib.metadata.version("torch"), sys.version_info[:2]
-    key = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
-    key.update(repr(facts).encode())
+    pins = [(ROOT / f"requirements.{end}").read_bytes() for end in ("txt", "lock")]
+    key = hashlib.sha256(repr((facts, pins)).encode())
     for path in sorted(p for folder in RESTS_ON for p in (ROOT / folder).rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             key.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return key.hexdigest()[:16]
 
 
+def others(page: Path) -> str:
+    """A hash of all pages beside one that reads them (with ``tools``); else ""."""
+    if "from tools import" not in page.read_text(encoding="utf-8"):
+        return ""
+    files = sorted(page.parent.glob("*.ipynb"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def kept(cache, page: Path) -> nbformat.NotebookNode | None:
-    """The page as it ran with exactly these cells, and if it reads the other pages
-    (with ``tools``), after their last change; or None."""
-    notebook = nbformat.read(page, as_version=4)
+    """The page as it ran with exactly these cells and what it reads; or None."""
     try:
-        number, ran = cache.merge_match_into_notebook(notebook)
+        number, ran = cache.merge_match_into_notebook(nbformat.read(page, as_version=4))
     except KeyError:
         return None
-    if not any("from tools import" in cell.source for cell in notebook.cells):
-        return ran
-    name = cache.get_cache_record(number).hashkey
-    when = Path(cache.path, "executed", name, "base.ipynb").stat().st_mtime
-    changed = max(p.stat().st_mtime for p in page.parent.glob("*.ipynb"))
-    return ran if when > changed else None
+    said = cache.get_cache_record(number).data or {}
+    return ran if said.get("others", "") == others(page) else None
 
 
 def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) -> None:
@@ -86,7 +88,8 @@ def run_once(pages, folder: Path, cell_s: float = CELL_S, all_s: float = ALL_S) 
             if error := done.exception() or done.result().err:
                 raise PageError(f"{page}: {error}")
             ran, took = done.result().nb, done.result().time
-            bundle = CacheBundleIn(ran, str(page), data={"execution_seconds": took})
+            about = {"execution_seconds": took, "others": others(page)}
+            bundle = CacheBundleIn(ran, str(page), data=about)
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             print(f"ran {page.stem}: {took:.0f} s", flush=True)
     except TimeoutError:

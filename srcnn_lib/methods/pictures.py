@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from ..images import BLACK, WHITE, rgb_to_ycbcr, ycbcr_to_rgb
 from ..protocol import Method
@@ -10,6 +11,8 @@ from ..resize import imresize, resize_matrix
 
 #: Pixels of the result that are converted at a time.
 PIXELS = 2**18
+#: Below this alpha a colour can't be seen.
+UNSEEN = 4 / 255
 
 
 class SelfEnsemble:
@@ -70,6 +73,13 @@ def _planes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     image_01 = image / np.iinfo(image.dtype).max
     if image.ndim == 2:
         return (BLACK + (WHITE - BLACK) * image_01) / 255, None
-    ycbcr = rgb_to_ycbcr(image_01[..., :3])
+    rgb = image_01[..., :3]
+    unseen = (image_01[..., 3:] < UNSEEN).any(2)
+    if unseen.any() and not unseen.all():  # else it would show as a ring round shapes
+        near = distance_transform_edt(
+            unseen, return_distances=False, return_indices=True
+        )
+        rgb = rgb[*near]  # colours spread outwards
+    ycbcr = rgb_to_ycbcr(rgb)
     rest = np.dstack([ycbcr[..., 1:], image_01[..., 3:]])
     return ycbcr[..., 0] / 255, rest.reshape(len(image), -1)

@@ -15,7 +15,7 @@ from ..threads import spread
 from .tiles import tiles
 
 #: Pixels a side of a tile.
-TILE = {"cpu": 128, "cuda": 1024}
+TILE = {"cpu": 128, "cuda": 1024, "mps": 512}
 #: A layer with at most so many input or output maps is a product of matrices.
 FEW = 3
 #: Longer sums are added up in parts of so many maps, because one long sum rounds more.
@@ -23,7 +23,7 @@ PART = 16
 
 
 class SRCNNMethod:
-    """A network as a method, for its scale; `device` is auto, cpu or cuda."""
+    """A network as a method, for its scale; `device` is auto, cpu, cuda or mps."""
 
     def __init__(self, model: SRCNN, device: str = "auto"):
         self.device = choose_device(device)
