@@ -33,8 +33,7 @@ FEW = (1, 2, 3, 5, 10, 20)
 START = 0.002  # of the searches
 ALL = list(unrolled.FREEDOMS)
 #: What SRCNN begins with, and the name of that initialisation.
-STARTS = {how: how for how in ("dictionary", "identity", "paper")}
-STARTS["random"] = "default"
+STARTS = {k: k for k in ("dictionary", "identity", "paper")} | {"random": "default"}
 SOLVERS = {"exact codes": True, "Yang's rule": False}  # whether each is exact
 #: Their thresholds don't depend on a patch's contrast.
 CONSTANT = ("constant thresholds", "one step", "n2 = 32")
