@@ -1,6 +1,7 @@
 """Exercises and quizzes have the form that the editions rely on, and every page's
 objectives their exercises."""
 
+
 import nbformat
 import pytest
 import yaml
