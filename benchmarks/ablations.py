@@ -1,19 +1,21 @@
 """The paper's ablations, and the review's open question: chapter 10's rows.
 
-    python benchmarks/ablations.py [--only width] [--preset quick] [--seeds 3]
+    nice python benchmarks/ablations.py [--only width] [--preset quick] [--seeds 3]
 
-Seven experiments on x3, each all variants by one recipe and one budget, with several
-seeds: data, width, filters, depth, loss, colour, degradation.  Reports the mean PSNR
-on validation pictures, which alone may choose anything, and on Set5 and Set14.  The
-preset quick takes minutes on a CPU; without it a variant takes as long as the book's
-weights: a GPU's work.
+Experiments on x3, each all variants by one recipe and one budget, with several seeds:
+width, filters, depth, data, loss, colour; and two without training, degradation and
+time.  The preset tuned has 10,000 steps and searches the learning rate of each family
+of networks on validation pictures, which alone may choose anything; quick, of 1,000,
+takes minutes on a CPU; full, as long as the book's weights, a GPU's work.
 
-Rows go to data/results/ablations/NAME.json.  --images DIR adds a variant to data: all
-pictures of that folder, such as ImageNet's.
+Rows, trials included, go to data/studies/ablations.json; those of degradation and time,
+and older ones of quick, are in data/results/ablations.  --images DIR adds a variant to
+data: all pictures of that folder, such as ImageNet's.
 """
 
 import dataclasses
 import itertools
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -21,17 +23,19 @@ import numpy as np
 import torch
 
 from benchmarks import rows as study
-from benchmarks.rows import CARD, SCALE, Rows, facts, mean_db
+from benchmarks.rows import SCALE, Rows, facts, mean_db, runs_of
 from srcnn_lib import checkpoints, datasets, images, protocol, results, training
 from srcnn_lib.chapters import degradations
 from srcnn_lib.methods.srcnn import SRCNNMethod
 from srcnn_lib.models import SRCNN, Architecture
-from srcnn_lib.resize import bicubic
+from srcnn_lib.resize import bicubic, imresize
 
 TESTS = ("Set5", "Set14")
+OTHERS = (*TESTS, "demo-test")  # also photographs that nothing here is trained on
 COMMAND = "python benchmarks/ablations.py --only "  # and one of NAMES
 #: Preset → what the recipe has, whatever the variant.
 BUDGETS = {
+    "tuned": dict(steps=10_000, warmup=500, ema_decay=0.999, revive=500),
     "quick": dict(steps=1_000, warmup=100, ema_decay=0.99, revive=250),
     "full": dict(steps=60_000, warmup=500, ema_decay=0.999, revive=500),
 }
@@ -42,9 +46,8 @@ FOUR = "3-3-3-3-1-5"  # sees 13×13 pixels, as 9-1-5 does
 #: Ablation → variant → changes to `BASE`; `pictures` is of `training_set`.
 #: The first of each is 9-1-5 as it is.
 VARIANTS: dict[str, dict[str, dict]] = {
-    "data": {str(n): {"pictures": n} for n in (91, 5, 10, 291, 25, 50, 191)},
     "width": {f"{n}/{n // 2}": {"arch": f"9-1-5_{n}-{n // 2}"}
-              for n in (64, 8, 16, 32, 128, 256)},
+              for n in (64, 32, 128, 16, 8, 256)},
     "filters": {arch: {"arch": arch} for arch in ("9-1-5", "9-3-5", "9-5-5", "11-1-7")},
     "depth": {
         "9-1-5": {}, "9-1-5, residual": {"residual": True},
@@ -53,7 +56,14 @@ VARIANTS: dict[str, dict[str, dict]] = {
         "four 3×3": {"arch": f"{FOUR}_16-16-16-16-24"},
         "four 3×3, residual": {"arch": f"{FOUR}_16-16-16-16-24", "residual": True},
         "four 3×3 of 64": {"arch": f"{FOUR}_64-64-64-64-32"},
-    },
+        "four 3×3 of 64, residual":
+            {"arch": f"{FOUR}_64-64-64-64-32", "residual": True},
+        "9-5-5": {"arch": "9-5-5"},
+        "9-5-5, residual": {"arch": "9-5-5", "residual": True},
+    } | {arch: {"arch": f"{arch}_64-32-16"}
+         for arch in ("9-3-1-5", "9-5-1-5", "9-3-3-5", "9-3-3-3")},
+    "data": {str(n): {"pictures": n}
+             for n in (91, 191, "191 shrunk", 291, 5, 10, 25, 50)},
     "loss": {
         "MSE, Muon": {}, "L1": {"loss": "l1"}, "Charbonnier": {"loss": "charbonnier"},
         "Adam": {"optimiser": "adam", "learning_rate": 0.002},
@@ -66,7 +76,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
 NAMES = (*VARIANTS, "degradation", "time")
 
 
-def recipe(changes: dict, preset: str, seed: int) -> training.Config:
+def recipe(changes: dict, preset: str, seed: int = 0) -> training.Config:
     changes = {k: v for k, v in changes.items() if k != "pictures"}
     arch = Architecture.parse(changes.get("arch", BASE.arch)).name
     rate = training.usual_learning_rate(changes.get("optimiser", BASE.optimiser), arch)
@@ -77,16 +87,21 @@ def recipe(changes: dict, preset: str, seed: int) -> training.Config:
 
 def training_set(pictures, seed: int):
     """`pictures` are 91: T91; fewer: so many of it, others for each seed;
-    more: with the first of BSDS500 train; or a folder: all in it."""
-    if isinstance(pictures, str):
+    more: with the first of BSDS500 train, or "N shrunk": these at half the size, where
+    JPEG's blocks are gone; or a folder: all in it."""
+    number, _, shrunk = str(pictures).partition(" ")
+    if not number.isdigit():
         return datasets.gather([pictures])
     found = dict(datasets.load("T91").items())
-    if pictures < len(found):
+    if int(number) < len(found):
         order = np.random.default_rng(seed).permutation(sorted(found))
-        return {name: found[name] for name in order[:pictures]}
+        return {name: found[name] for name in order[: int(number)]}
     more = datasets.load("BSDS500-train")
-    names = list(more)[: pictures - len(found)]
-    return found | {f"BSDS500/{name}": more[name] for name in names}
+    for name in list(more)[: int(number) - len(found)]:
+        image = more[name]
+        small = images.to_uint8(imresize(image.astype(float), 0.5)) if shrunk else image
+        found[f"BSDS500/{name}"] = small
+    return found
 
 
 def colour_db(network: SRCNN, colour: str) -> dict[str, dict[str, float]]:
@@ -119,54 +134,42 @@ def colour_scores(network: SRCNN, image, colour: str) -> dict[str, float]:
     return {name: protocol.psnr(*pair, crop=SCALE) for name, pair in both.items()}
 
 
-def train(config: training.Config, pictures) -> dict:
-    """Train one variant; its row, without its name."""
-    shown, choices = training_set(pictures, config.seed), {"name": str(pictures)}
-    try:
-        run = training.train(config, shown, threads=1, progress=False, **choices)
-    except training.TrainingError as error:  # it diverged: a result too
-        row = {"psnr_db": None, "error": str(error).split(";")[0]}
-        return row | {"config": dataclasses.asdict(config)} | facts()
-    network = run.model.cpu()
-    row = {"weights": network.count_weights()} | {key: run.card[key] for key in CARD}
-    row["colour_db"] = found = colour_db(network, config.colour)
-    row["psnr_db"] = {name: found[name]["y"] for name in TESTS}
-    if config.colour == "y":
+def measure(colour: str, network: SRCNN) -> dict:
+    """What a row says of a trained network; nothing here chooses anything."""
+    row = {"weights": network.count_weights(), "colour_db": colour_db(network, colour)}
+    row["psnr_db"] = {name: db["y"] for name, db in row["colour_db"].items()}
+    if colour == "y":
         method = SRCNNMethod(network, "cpu")
-        row["psnr_db"] = {name: mean_db(method, name) for name in TESTS}
+        row["psnr_db"] = {name: mean_db(method, name) for name in OTHERS}
     return row
 
 
-def plan(chosen, preset: str, seeds: int, more: str):
-    """Ablation, name, recipe and pictures of each run; all of a seed, then the next."""
-    for seed in range(seeds):
-        for ablation in chosen:
-            variants = dict(VARIANTS[ablation])
-            if more and ablation == "data":
-                variants[Path(more).name] = {"pictures": str(more)}
-            for name, changes in variants.items():
-                config = recipe(changes, preset, seed)
-                every = config.steps // 5 if (ablation, seed) == ("data", 0) else 0
-                config = dataclasses.replace(config, validate_every=every)
-                yield ablation, name, config, changes.get("pictures", 91)
+def family(config: training.Config) -> tuple:
+    """What a learning rate depends on most; networks that share one are tuned once."""
+    f = config.architecture().f
+    return config.optimiser, max(f[1:-1]) > 1, f[0], len(f) > 3, config.residual
 
 
-def train_all(chosen, preset: str, seeds: int, folder: Path, more: str) -> None:
-    rows = {name: Rows(folder / f"{name}.json") for name in VARIANTS}
-    for ablation, name, config, pictures in plan(chosen, preset, seeds, more):
-        if rows[ablation].find(config, pictures=pictures):
-            continue
-        # The same run may stand in another ablation's file.
-        found = (others.find(config, pictures=pictures) for others in rows.values())
-        row = next(filter(None, found), None) or train(config, pictures)
-        command = COMMAND + ablation + " --preset quick" * (preset == "quick")
-        command += f" --images {pictures}" if isinstance(pictures, str) else ""
-        rows[ablation].add(row | {
-            "ablation": ablation, "name": name, "preset": preset, "seed": config.seed,
-            "pictures": pictures, "command": command,
-        })  # fmt: skip
-        found = row.get("validation_psnr_db", row.get("error")), row["psnr_db"]
-        print(f"{ablation:<8}{name:<22} seed {config.seed}:", *found, flush=True)
+def train_all(chosen, preset: str, seeds: int, rows: Rows, more: str) -> None:
+    """Of a family the first variant's learning rate is searched."""
+    rates = {}
+    for ablation in chosen:
+        variants = dict(VARIANTS[ablation])
+        if more and ablation == "data":
+            variants[Path(more).name] = {"pictures": str(more)}
+        for name, changes in variants.items():
+            config, pictures = recipe(changes, preset), changes.get("pictures", 91)
+            kin, start = family(config), config.learning_rate
+            config = dataclasses.replace(
+                config, learning_rate=rates.get(kin, start), validate_every=1_000
+            )
+            about = {"ablation": ablation, "name": name, "preset": preset,
+                     "pictures": pictures, "command": COMMAND + ablation}  # fmt: skip
+            how = {"measure": partial(measure, config.colour), "name": str(pictures),
+                   "images": partial(training_set, pictures)}  # fmt: skip
+            start = start if preset == "tuned" and kin not in rates else None
+            rate = runs_of(rows, config, about, range(seeds), start, **how)
+            rates |= {kin: rate} if preset == "tuned" else {}
 
 
 def record_times(rows: Rows, rounds: int = 7) -> None:
@@ -211,14 +214,14 @@ def record_degradations(rows: Rows) -> None:
 
 
 def main() -> None:
-    usual = {"images": "", "out": results.results_folder() / "ablations", "seeds": 3}
-    args = study.options(__doc__, only=("", *NAMES), preset=("full", "quick"), **usual)
+    usual = {"preset": tuple(BUDGETS), "images": "", "seeds": 3}
+    args = study.options(__doc__, only=("", *NAMES), **usual)
     chosen = [args.only] if args.only else NAMES
     trained = [name for name in chosen if name in VARIANTS]
-    train_all(trained, args.preset, args.seeds, args.out, args.images)
+    train_all(trained, args.preset, args.seeds, Rows("ablations"), args.images)
     others = {"degradation": record_degradations, "time": record_times}
     for name in chosen[len(trained) :]:
-        others[name](Rows(args.out / f"{name}.json"))
+        others[name](Rows(results.results_folder() / "ablations" / f"{name}.json"))
 
 
 if __name__ == "__main__":

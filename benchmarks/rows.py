@@ -2,19 +2,24 @@
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from srcnn_lib import checkpoints, datasets, models, protocol, runs, training
+from srcnn_lib.chapters.successors import super_resolve
 
 SCALE = 3  # the magnification of all studies
+#: The learning rates that all studies search.
+GRID = [float(f"{digit}e{power}") for power in range(-8, 3) for digit in (1, 2, 5)]
 #: What a study keeps of a training run's card.
 CARD = (
     "validation_images", "validation_psnr_db", "sub_images", "minutes", "device",
@@ -86,10 +91,100 @@ def facts() -> dict:
     return {"device": models.describe(torch.device("cpu"))} | runs.circumstances()
 
 
-def train(config: training.Config, **choices) -> training.Run:
+def train(config: training.Config, images=None, **choices) -> training.Run:
     """Train on T91, on one thread of the CPU where `choices` don't say otherwise."""
     usual = {"device": "cpu", "threads": 1, "progress": False, "name": "T91"}
-    return training.train(config, datasets.load("T91"), **usual | choices)
+    images = datasets.load("T91") if images is None else images
+    return training.train(config, images, **usual | choices)
+
+
+def search(score, start: float) -> float:
+    """The learning rate of `GRID` with the best score; of equals, the smaller.
+
+    Begins at `start` and ends when both neighbours of the best have been tried: the
+    best is then inside what was tried.  `score` is a rate's PSNR on validation
+    pictures, or None if training diverged.
+    """
+    tried, best, before = {}, GRID.index(start), None
+    while best != before:
+        for k in (best, best - 1, best + 1):
+            if k not in tried:
+                tried[k] = score(GRID[k]) or 0.0
+        before, best = best, max(tried, key=lambda k: (tried[k], -k))
+    return GRID[best]
+
+
+def record(rows: Rows, config: training.Config, about: dict, *, make=None,
+           images=None, measure=None, name="T91") -> dict:  # fmt: skip
+    """The row of this run, trained and added unless the file has it.
+
+    `about` has its kind, name and what else tells it apart; an equal run of another
+    kind or name is copied.  By seed, `make` gives a network to train, and `images` the
+    pictures called `name`; by the network, `measure` gives more of the row.  A run that
+    diverges has a row without a PSNR.
+    """
+    seed, network = config.seed, make and make(config.seed)
+    if network is not None:
+        config = dataclasses.replace(config, arch=network.name, init="given")
+    about = about | {"seed": seed}
+    if row := rows.find(config, **about):
+        return row
+    told = {k: about[k] for k in about.keys() & {"group", "pictures", "preset"}}
+    row = rows.find(config, **told)
+    if row is None:
+        try:
+            run = train(config, images and images(seed), network=network, name=name)
+            row = {key: run.card[key] for key in CARD}
+            row |= measure(run.model.cpu()) if measure else {}
+        except training.TrainingError as error:
+            row = {"validation_psnr_db": None, "error": str(error).split(";")[0]}
+            row |= {"config": dataclasses.asdict(config)} | facts()
+    print(*about.values(), config.learning_rate, row["validation_psnr_db"], flush=True)
+    return rows.add(row | about)
+
+
+def tune(run, seeds, rate: float, start: float | None = None) -> float:
+    """``run(kind, seed, learning_rate)`` for each seed; gives the rate.
+
+    If there is a `start`, the rate is searched first, with seed 0, and the trial at the
+    best is the run of seed 0.
+    """
+    rate = search(partial(run, "trial", 0), start) if start else rate
+    for seed in seeds:
+        run("run", seed, rate)
+    return rate
+
+
+def runs_of(rows: Rows, config, about: dict, seeds, start=None, **how) -> float:
+    """`tune` a recipe, by `record`."""
+
+    def run(kind: str, seed: int, rate: float) -> float | None:
+        recipe = dataclasses.replace(config, seed=seed, learning_rate=rate)
+        found = record(rows, recipe, about | {"kind": kind}, **how)
+        return found["validation_psnr_db"]
+
+    return tune(run, seeds, config.learning_rate, start)
+
+
+class Padded(torch.nn.Sequential):
+    """9-1-5 as most public ports train it: PyTorch's start, zeros around each image."""
+
+    name, factor, border = "9-1-5-padded", 1, 0
+    convs = property(lambda self: self[::2])
+
+    def __init__(self, seed: int):
+        torch.manual_seed(seed)
+        conv, relu = partial(torch.nn.Conv2d, padding="same"), torch.nn.ReLU()
+        super().__init__(conv(1, 64, 9), relu, conv(64, 32, 1), relu, conv(32, 1, 5))
+
+    def forward(self, y: torch.Tensor, padding: str = "same") -> torch.Tensor:
+        """(B, 1, H, W) ↦ the same, whatever `padding`."""
+        return super().forward(y)
+
+
+def set5(network) -> dict:
+    """For `record`: mean PSNR on Set5, which chooses nothing."""
+    return {"set5_psnr_db": mean_db(partial(super_resolve, network), "Set5")}
 
 
 def mean_db(method, dataset: str, scale: int = SCALE) -> float:

@@ -1,30 +1,33 @@
 """What came next, trained for as long as SRCNN: dB, operations, time.
 
     nice python benchmarks/successors_study.py [--seconds 20] [--seeds 3]
+    nice python benchmarks/successors_study.py --long 100000 --out DIR
 
-Equal budget: the same seconds of processor time, on one thread, whatever else the
-machine does; so a network with more work in a step gets fewer steps.  All have the
-same recipe, pictures and batches of 16 × 21 × 21 label pixels.  Only the learning rate
-is chosen for each, on validation pictures, by short runs; if two rates are equally
-good, the smaller.  Writes data/studies/successors.json; --time measures all networks
-side by side again.
+Equal budget: the same seconds of processor time, on one thread; so a network with more
+work in a step gets fewer steps, by a first look at how long one takes.  All have the
+same pictures and batches of 16 × 21 × 21 label pixels.  For each network and each
+optimiser, the paper's among them, the learning rate is searched on validation pictures.
+Writes data/studies/networks.json; a row's kind is look, trial, run, long or time.
+--time measures all networks side by side again; --long trains each of `SMALL` once, as
+was best after the short runs, and keeps the weights in DIR.
 """
 
 import time
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from benchmarks import rows as study
-from benchmarks.rows import CARD, SCALE, Rows, facts, mean_db, options
-from srcnn_lib import methods, models, training
+from benchmarks.rows import SCALE, Rows, facts, mean_db, options, record, runs_of
+from srcnn_lib import checkpoints, methods, models, training
 from srcnn_lib.chapters import successors
 from srcnn_lib.methods.srcnn import SRCNNMethod
 
-LABEL = 21  # width of the sub-images' labels
-#: Of the trials, and of the first look at how long a step takes.
-RATES, TRIAL_SECONDS, TRIAL_SEED, LOOK_STEPS = (0.01, 0.03), 6, 100, 40
+LABEL, LOOK_STEPS = 21, 40  # width of the sub-images' labels
+#: Optimiser → where the search of its learning rate begins.
+STARTS = {"muon": 0.02, "adam": 0.002, "sgd": 1e-4}
 #: What is trained.  VDSR's has about the weights and operations of 9-5-5.
 NETWORKS = {
     "SRCNN 9-1-5": lambda: models.initialise(models.SRCNN()),
@@ -34,6 +37,9 @@ NETWORKS = {
     "ESPCN": lambda: successors.ESPCN(SCALE),
 }
 LARGE = {"VDSR, 20 layers of 64": successors.VDSR}  # only counted and timed
+#: The optimiser of each network's paper, and what is trained for long.
+OWN = dict.fromkeys(NETWORKS, "sgd") | {"ESPCN": "adam"}
+SMALL = ("FSRCNN", "ESPCN", "VDSR, 8 layers of 32")
 
 
 def make(name: str, seed: int) -> nn.Module:
@@ -41,63 +47,61 @@ def make(name: str, seed: int) -> nn.Module:
     return (NETWORKS | LARGE)[name]()
 
 
-def train(name: str, steps: int, learning_rate: float, seed: int):
-    """A trained network and its row; processor seconds are those of its steps."""
-    network, begins = make(name, seed), []
-
-    def look_at_the_clock(module, _):
-        if module.training:  # not in validation
-            begins.append(time.process_time())
-
-    network.register_forward_pre_hook(look_at_the_clock)
-    config = training.Config(
-        scale=SCALE, steps=steps, size=LABEL + 2 * network.border, warmup=50, seed=seed,
-        sampling="importance", learning_rate=learning_rate, ema_decay=0.99,
-        validate_every=0)  # fmt: skip
-    run = study.train(config, network=network)
-    seconds = round((begins[-1] - begins[0]) * steps / (steps - 1), 2)
-    row = {"name": name, "learning_rate": learning_rate, "processor_seconds": seconds}
-    return run.model, row | {key: run.card[key] for key in CARD}
+def recipe(name: str, optimiser: str, steps: int) -> training.Config:
+    """Ours, but for the learning rate and the optimiser."""
+    return training.Config(
+        scale=SCALE, steps=steps, size=LABEL + 2 * make(name, 0).border, warmup=50,
+        sampling="importance", optimiser=optimiser, learning_rate=STARTS[optimiser],
+        ema_decay=0.99, validate_every=0)  # fmt: skip
 
 
-def steps_within(rows: Rows, name: str, seconds: float) -> int:
+def steps_within(rows: Rows, name: str, optimiser: str, seconds: float) -> int:
     """As many steps as fit into so many seconds of processor time, by a first look."""
-    look = rows.find(kind="look", name=name) or rows.add(
-        {"kind": "look"} | train(name, LOOK_STEPS, RATES[0], TRIAL_SEED)[1]
-    )
-    return max(100, round(seconds * LOOK_STEPS / look["processor_seconds"]))
+    about = {"kind": "look", "name": name, "optimiser": optimiser}
+    if not (row := rows.find(**about)):
+        network, begins = make(name, 0), []
+
+        def look_at_the_clock(module, _):
+            if module.training:  # not in validation
+                begins.append(time.process_time())
+
+        network.register_forward_pre_hook(look_at_the_clock)
+        study.train(recipe(name, optimiser, LOOK_STEPS), network=network)
+        each = (begins[-1] - begins[0]) / (LOOK_STEPS - 1)
+        row = rows.add(about | {"seconds_a_step": round(each, 5)} | facts())
+    return max(100, round(seconds / row["seconds_a_step"]))
 
 
-def best_rate(rows: Rows, name: str) -> float:
-    """The best on validation pictures after a short run; of equals, the smallest.
-
-    A network that has runs already keeps their rate.
-    """
-    known = rows.find(kind="run", name=name)
-    if known:
-        return known["learning_rate"]
-    trials = []
-    for rate in RATES:
-        row = rows.find(kind="trial", name=name, learning_rate=rate)
-        if row is None:
-            steps = steps_within(rows, name, TRIAL_SECONDS)
-            row = {"kind": "trial"} | train(name, steps, rate, TRIAL_SEED)[1]
-            rows.add(row)
-        trials.append((row["validation_psnr_db"], -rate))
-    return -max(trials)[1]
+def tests(network: nn.Module) -> dict:
+    return {f"{d}_db": mean_db(method_of(network), d) for d in ("Set5", "Set14")}
 
 
-def run(rows: Rows, name: str, seconds: float, seed: int) -> None:
-    """Train a network for its budget, unless there is a row of it."""
-    wanted = {"kind": "run", "name": name, "budget_s": seconds, "seed": seed}
-    if rows.find(**wanted):
-        return
-    rate, steps = best_rate(rows, name), steps_within(rows, name, seconds)
-    network, row = train(name, steps, rate, seed)
-    row = wanted | {"steps": steps} | row
-    for dataset in ("Set5", "Set14"):
-        row[f"{dataset}_db"] = mean_db(method_of(network), dataset)
-    print({k: v for k, v in rows.add(row).items() if k not in CARD}, flush=True)
+def run_all(rows: Rows, seconds: float, seeds: int) -> None:
+    for name in NETWORKS:
+        for optimiser, start in STARTS.items():
+            steps = steps_within(rows, name, optimiser, seconds)
+            about = {"name": name, "optimiser": optimiser, "budget_s": seconds}
+            how = {"make": partial(make, name), "measure": tests}
+            config = recipe(name, optimiser, steps)
+            runs_of(rows, config, about, range(seeds), start, **how)
+
+
+def run_long(rows: Rows, steps: int, out: str) -> None:
+    """As the best run of a network, but for this many steps; the weights are kept."""
+    for name in SMALL:
+        short = [row for row in rows if (row["kind"], row["name"]) == ("run", name)]
+        best = max(short, key=lambda row: row["validation_psnr_db"] or 0)
+        config = training.Config(**best["config"] | {
+            "steps": steps, "warmup": 500, "ema_decay": 0.999, "seed": 0,
+            "validate_every": max(1, steps // 20)})  # fmt: skip
+
+        def keep(network, name=name):
+            path = Path(out) / f"{network.name}_x{SCALE}.safetensors"
+            checkpoints.write_tensors(network.state_dict(), path, {"name": name})
+            return tests(network)
+
+        about = {"kind": "long", "name": name, "optimiser": config.optimiser}
+        record(rows, config, about, make=partial(make, name), measure=keep)
 
 
 class TransposedFSRCNN(successors.FSRCNN):
@@ -141,15 +145,15 @@ def timings(repeats: int) -> list[dict]:
 
 
 def main() -> None:
-    args = options(__doc__, seconds=20.0, seeds=3, repeats=3, time=False)
-    rows = Rows("successors")
+    usual = {"seconds": 20.0, "seeds": 3, "repeats": 3, "long": 0, "out": "runs/long"}
+    args, rows = options(__doc__, **usual, time=False), Rows("networks")
     if args.time or not rows.find(kind="time"):
         new = timings(args.repeats)
         print(*new, sep="\n")
         rows.replace([row for row in rows if row["kind"] != "time"] + new)
-    for seed in range(args.seeds):
-        for name in NETWORKS:
-            run(rows, name, args.seconds, seed)
+    run_all(rows, args.seconds, args.seeds)
+    if args.long:
+        run_long(rows, args.long, args.out)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,12 @@ import statistics
 import time
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.rows import SCALE, Rows, facts, mean_db, options, train
+from benchmarks.rows import SCALE, Padded, Rows, facts, mean_db, options, set5, train
 from srcnn_lib import datasets, results, training
 from srcnn_lib.methods.srcnn import SRCNNMethod
-from srcnn_lib.resize import bicubic
 from srcnn_lib.subimages import SubImages
 
 
@@ -48,15 +46,7 @@ def ours(seed: int, level: float, threads: int) -> dict:
 
 def popular(until: list[float]) -> list[dict]:
     """What it has reached after each of these times of training."""
-    torch.manual_seed(0)
-    layers = nn.Conv2d(1, 64, 9, padding=4), nn.ReLU(), nn.Conv2d(64, 32, 1), nn.ReLU()
-    network = nn.Sequential(*layers, nn.Conv2d(32, 1, 5, padding=2))
-
-    def method(lr_y, scale):
-        y = torch.from_numpy(bicubic(lr_y, scale)).float()
-        with torch.inference_mode():
-            return network(y[None, None])[0, 0].numpy()
-
+    network = Padded(0)
     pictures = SubImages(datasets.load("T91").values(), SCALE, 33, 0)
     shown = TensorDataset(*pictures.cut(pictures.grid()))
     loader = DataLoader(shown, batch_size=16, shuffle=True)
@@ -71,7 +61,7 @@ def popular(until: list[float]) -> list[dict]:
             now = seconds + time.perf_counter() - began
             if now < until[len(rows)]:
                 continue
-            db = mean_db(method, "Set5")
+            db = set5(network)["set5_psnr_db"]
             rows.append({"seconds": now, "steps": steps, "end_db": db})
             if len(rows) == len(until):
                 return rows

@@ -57,15 +57,15 @@ class Muon(torch.optim.Optimizer):
 
 
 @torch.no_grad()
-def revive(convs, muon: Muon, generator: torch.Generator, average=None) -> int:
+def revive(convs, optimiser, generator: torch.Generator, average=None) -> int:
     """Re-initialise dead filters; returns how many.
 
     The ReLU of a dead filter outputs zero for every sub-image, so the filter gets no
     gradient and stays dead.  Once its momentum has faded it gets new weights, and the
     next layer's weights for it become zero, so that the network's output is as before.
-    `convs` are the network's convolutions in order; `muon` updates all but the last.
-    `average`, the convolutions of an averaged copy, are changed in the same way: a mean
-    of old and new weights would be neither.
+    `convs` are the network's convolutions in order; `optimiser`, Muon or Adam, updates
+    all but the last, or all.  `average`, the convolutions of an averaged copy, are
+    changed in the same way: a mean of old and new weights would be neither.
 
     Source: G. Sokar et al., "The dormant neuron phenomenon in deep reinforcement
     learning", ICML 2023.
@@ -73,9 +73,11 @@ def revive(convs, muon: Muon, generator: torch.Generator, average=None) -> int:
     count = 0
     for k, (conv, after) in enumerate(pairwise(convs)):
         frozen = not (conv.weight.requires_grad and after.weight.requires_grad)
-        if frozen or "mean" not in muon.state[conv.weight]:
+        state = optimiser.state.get(conv.weight, {})
+        mean = state.get("mean", state.get("exp_avg"))  # Muon's, Adam's
+        if frozen or mean is None:
             continue
-        momentum = muon.state[conv.weight]["mean"].flatten(1).norm(dim=1)
+        momentum = mean.flatten(1).norm(dim=1)
         dead = (momentum < 1e-5 * momentum.max()).nonzero().flatten()
         for filter_ in dead.tolist():
             fresh = torch.rand(conv.weight[0].shape, generator=generator)

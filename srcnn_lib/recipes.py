@@ -53,7 +53,7 @@ class Config:
     warmup: int = _option(200, "steps in which the learning rate rises")
     ema_decay: float = _option(0.999, "of the averaged weights; 0 keeps the last")
     init: str = _option("identity", "identity, default, paper; or weights, a FILE")
-    revive: int = _option(0, "steps between searches for dead filters (Muon); 0: never")
+    revive: int = _option(0, "steps between searches for dead filters; not with SGD")
     seed: int = _option(0, "of the initial weights and of every mini-batch")
     validate_every: int = _option(1_000, "steps between validations; 0: one at the end")
     loss: str = _option("mse", "mse is the paper's", "mse", "l1", "charbonnier")

@@ -361,7 +361,7 @@ class _Loop:
         """Early enough that new filters still have time to learn."""
         state, c = self.state, self.state.config
         due = c.revive and state.step and state.step % c.revive == 0
-        if due and c.optimiser == "muon" and state._factor(state.step) >= 0.3:
+        if due and c.optimiser != "sgd" and state._factor(state.step) >= 0.3:
             generator = torch.Generator().manual_seed(state.step)
             average = state.average.module.convs if c.ema_decay else None
             revive(state.model.convs, state.optimisers[0], generator, average)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import ablations, successors_study, training_study, unrolling_study
-from benchmarks.rows import Rows
+from benchmarks import ablations
+from benchmarks.rows import GRID, Rows, record, runs_of, search
 from srcnn_lib import datasets, images, protocol, results, training
 from srcnn_lib.models import SRCNN, initialise
 from srcnn_lib.resize import bicubic
@@ -121,31 +121,56 @@ def test_rows_stay_beside_those_of_another_process(tmp_path):
     assert rows.find(often) and not rows.find(dataclasses.replace(TINY, steps=1))
 
 
-def test_of_equally_good_rates_the_smaller_is_taken(tmp_path, monkeypatch):
-    """The second trial must not take the place of the first."""
-    db = {0.01: 26.774, 0.03: 26.774, 0.1: 26.5}
+@pytest.mark.parametrize("best, start", [(0.002, 0.002), (0.5, 1e-3), (1e-5, 0.02)])
+def test_a_search_ends_with_its_best_inside(best, start):
+    tried = []
 
-    def trial(name, steps, rate, seed):
-        row = {"name": name, "learning_rate": rate, "processor_seconds": 1.0}
-        return None, row | {"validation_psnr_db": db[rate]}
+    def score(rate):
+        tried.append(rate)
+        return None if rate > 10 * best else 30 - abs(np.log(rate / best))
 
-    monkeypatch.setattr(successors_study, "train", trial)
-    monkeypatch.setattr(successors_study, "RATES", tuple(db))
-    rows = Rows(tmp_path / "rows.json")
-    assert successors_study.best_rate(rows, "ESPCN") == 0.01
-    trials = [row["learning_rate"] for row in rows if row["kind"] == "trial"]
-    assert trials == list(db)
-    rows.add({"kind": "run", "name": "ESPCN", "learning_rate": 0.03})
-    assert successors_study.best_rate(rows, "ESPCN") == 0.03  # as its other seeds
+    assert search(score, start) == best and len(tried) == len(set(tried))
+    at = GRID.index(best)
+    assert {GRID[at - 1], GRID[at + 1]} <= set(tried)
+    # Of equals the smaller.
+    assert search(lambda rate: 26.774 if rate in (0.01, 0.02) else 26.5, 0.02) == 0.01
 
 
-def test_recorded_studies_lack_nothing():
-    rows = Rows("training")
-    plan = training_study.plan(2_000, 3, 8_000)
-    assert all(rows.find(config, name=name) for name, config in plan)
-    rows = Rows("unrolling")
-    plan = *unrolling_study.ladder(1_000), *unrolling_study.untrained()
-    assert all(rows.find(config=config) for config in plan)
+def test_the_trial_at_the_best_rate_is_the_run_of_seed_0(pictures, tmp_path):
+    rows, about = Rows(tmp_path / "rows.json"), {"name": "tiny"}
+    how = {"images": lambda seed: pictures, "measure": lambda network: {"more": 1}}
+    rate = runs_of(rows, TINY, about, range(2), 0.002, **how)
+    trials, runs = ([r for r in rows if r["kind"] == k] for k in ("trial", "run"))
+    best = max(trials, key=lambda row: row["validation_psnr_db"])
+    assert rate == best["config"]["learning_rate"]
+    assert [row["seed"] for row in runs] == [0, 1]
+    assert runs[0] == best | {"kind": "run"} and runs[1]["more"] == 1
+    huge = dataclasses.replace(TINY, optimiser="sgd", learning_rate=1e30)
+    row = record(rows, huge, about | {"kind": "run"}, **how)
+    assert row["validation_psnr_db"] is None and row["error"]
+
+
+STUDIES = ("what_mattered", "ladder", "networks", "ablations")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_recorded_searches_end_inside_and_all_seeds_have_their_rate(study):
+    rows = Rows(study)
+    searched, what = {}, ("ablation", "optimiser", "steps", "budget_s", "k", "group")
+    for row in rows:
+        kind, key = row["kind"], (row["name"], *(row.get(name) for name in what))
+        if kind in ("trial", "run"):
+            searched.setdefault(key, {"trial": [], "run": []})[kind].append(row)
+    assert rows or study == "ablations"  # which takes days, on one thread
+    for found in searched.values():
+        if not (found["trial"] and found["run"]):
+            continue  # nothing was searched, or the search goes on
+        scores = {r["config"]["learning_rate"]: r["validation_psnr_db"] or 0
+                  for r in found["trial"]}  # fmt: skip
+        (rate,) = {row["config"]["learning_rate"] for row in found["run"]}
+        at = GRID.index(rate)
+        assert {GRID[at - 1], GRID[at + 1]} <= set(scores)
+        assert scores[rate] == max(scores.values())
 
 
 def test_training_sets_grow_and_hold_what_they_say():
@@ -164,7 +189,6 @@ def program(pictures, monkeypatch, tmp_path):
     monkeypatch.setattr(ablations, "VARIANTS", {
         "width": {"8/4": {}, "4/4": {"arch": "3-1-3_4-4"}},
         "colour": {"luma": {}, "RGB": {"colour": "rgb"}},
-        "loss": {"too large": {"optimiser": "sgd", "learning_rate": 1e30}},
     })  # fmt: skip
     base = dataclasses.replace(TINY, arch="3-1-3_8-4")
     monkeypatch.setattr(ablations, "BASE", base)
@@ -173,8 +197,9 @@ def program(pictures, monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "load", lambda name, **_: pictures)
 
     def run(name):
-        ablations.train_all([name], "quick", 2, tmp_path, "")
-        return json.loads((tmp_path / f"{name}.json").read_text())
+        rows = Rows(tmp_path / "rows.json")
+        ablations.train_all([name], "quick", 2, rows, "")
+        return [row for row in rows if row["ablation"] == name]
 
     return run
 
@@ -191,20 +216,20 @@ def test_the_program_goes_on_where_it_was_stopped(program, tmp_path, monkeypatch
     monkeypatch.setattr(training, "train", counted)
     with pytest.raises(KeyboardInterrupt):
         program("width")
-    first = json.loads((tmp_path / "width.json").read_text())
-    assert [(row["name"], row["seed"]) for row in first] == [("8/4", 0), ("4/4", 0)]
+    first = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["name"], row["seed"]) for row in first] == [("8/4", 0), ("8/4", 1)]
     program("width")
     rows = program("width")  # nothing is left to do
     assert rows[:2] == first and len(rows) == 4 and len(count) == 5
     assert len({(row["name"], row["seed"]) for row in rows}) == 4
     for row in rows:
-        assert set(row["psnr_db"]) == {"Set5", "Set14"} and row["command"]
+        assert set(row["psnr_db"]) == set(ablations.OTHERS) and row["command"]
         assert row["config"]["seed"] == row["seed"]
     assert len(program("colour")) == 4 and len(count) == 7  # 9-1-5 as it is was known
 
 
 def test_colour_is_measured_in_all_spaces(program):
-    luma, rgb = program("colour")[:2]
+    luma, _, rgb, _ = program("colour")
     assert set(luma["colour_db"]["Set5"]) == {"y", "ycbcr", "rgb"}
     # Of luma alone both ways measure the same, except for chroma's rounding.
     in_colour = luma["colour_db"]["Set5"]["y"]

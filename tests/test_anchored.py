@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from srcnn_lib import datasets
+from srcnn_lib import datasets, results
 from srcnn_lib.images import luma
 from srcnn_lib.methods import anchored, patches, zeyde
 from srcnn_lib.methods.anchored import Anchors
@@ -69,3 +69,11 @@ def test_packed_anchors_are_about_the_same(pair):
     assert torch.allclose(back.lr, anchors.lr, atol=1e-3)
     error = (back.projections - anchors.projections).square().mean()
     assert error < 0.01 * anchors.projections.square().mean()
+
+
+def test_packing_costs_little_on_pictures_that_taught_nothing():
+    rows = results.study("packing")
+    assert sorted(row["scale"] for row in rows) == [2, 3, 4]
+    for row in rows:
+        assert "held-out" in row["judged_by"]
+        assert abs(row["psnr_db"] - row["packed_psnr_db"]) < 0.005

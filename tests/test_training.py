@@ -500,7 +500,8 @@ def test_frozen_layers_stay(pictures, embedded_only, optimiser):
     assert same == [True, False, False]
 
 
-def test_revived_filters_leave_the_answers_as_they_are(pictures):
+@pytest.mark.parametrize("kind", ["muon", "adam"])
+def test_revived_filters_leave_the_answers_as_they_are(pictures, kind):
     """Those of the network, and those of its average."""
     network = initialise(SRCNN((3, 1, 3), (6, 4)), "default", seeded())
     with torch.no_grad():
@@ -509,6 +510,8 @@ def test_revived_filters_leave_the_answers_as_they_are(pictures):
         network.convs[0].bias[2] = -100  # dead
     y = torch.rand(4, 1, 17, 17, generator=seeded(1))
     optimiser = muon.Muon([conv.weight for conv in network.convs[:-1]])
+    if kind == "adam":
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
     for _ in range(2):
         optimiser.zero_grad()
         network(y).square().mean().backward()
