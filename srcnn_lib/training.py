@@ -71,7 +71,7 @@ def train(
         is too large for memory is streamed.
     network : to train in place of the SRCNN that `config` describes, from the weights
         that it has; it is left as it was.
-    device : auto, cpu or cuda.
+    device : auto, cpu, cuda or mps.
     out : folder for the weights, their card, and the state, written about every minute.
     resume, overwrite : go on from the state in `out`; or replace what is there.
     threads : of the CPU; found by trial where not given.

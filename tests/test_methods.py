@@ -47,7 +47,7 @@ def test_unfit_requests(model_file):
         ("bicubic", {"model": "9-1-5"}, "bicubic has no models"),
         ("srcnn", {"model": "9-9-9", "scale": 3}, "'9-9-9' is not known"),
         ("srcnn", {"model": str(model_file), "scale": 4}, "is for x3, not x4"),
-        ("srcnn", {"scale": 3, "device": "tpu"}, "auto, cpu or cuda"),
+        ("srcnn", {"scale": 3, "device": "tpu"}, "auto, cpu, cuda or mps"),
     ]:
         with pytest.raises(ValueError, match=said):
             methods.get(name, **request)

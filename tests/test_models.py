@@ -99,7 +99,7 @@ def test_bad_numbers():
         SRCNN(channels=0)
     with pytest.raises(ValueError, match="same or valid"):
         SRCNN()(torch.zeros(1, 1, 20, 20), "full")
-    with pytest.raises(ValueError, match="auto, cpu or cuda"):
+    with pytest.raises(ValueError, match="auto, cpu, cuda or mps"):
         choose_device("tpu")
 
 
