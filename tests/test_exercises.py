@@ -13,8 +13,9 @@ from tools import course, notebooks
 
 
 def gather(package, table):
-    """The entries of a table of all modules of a package."""
+    """The entries of a table of the modules of a package, one for each page."""
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    names = [n for n in names if n.startswith(("chapter_", "appendix_"))]
     modules = (importlib.import_module(f"{package.__name__}.{name}") for name in names)
     return {k: v for module in modules for k, v in getattr(module, table).items()}
 

@@ -100,8 +100,8 @@ def test_channels_must_fit_and_a_large_picture_has_a_bar(photograph, monkeypatch
 
 
 def kinds(photograph):
-    """Grey, RGB and RGBA, with 8 and with 16 bits."""
-    alpha = np.linspace(0, 255, photograph[..., 0].size).astype(np.uint8)
+    """Grey, RGB and RGBA that is nowhere clear, with 8 and with 16 bits."""
+    alpha = np.linspace(8, 255, photograph[..., 0].size).astype(np.uint8)
     rgba = np.dstack([photograph, alpha.reshape(photograph.shape[:2])])
     for image in (photograph[..., 1], photograph, rgba):
         yield from (image, image.astype(np.uint16) * 257)
