@@ -29,7 +29,7 @@ from tools.notebooks import ROOT
 PAGE = ROOT / "_build" / "html" / "book" / "index.html"
 IDLE = """() => {
     const root = document.querySelector('.srcnn-live')
-    return root.srcnn && root.srcnn.picture && !root.hasAttribute('data-busy') }"""
+    return root.srcnn?.state.picture && !root.hasAttribute('data-busy') }"""
 
 
 def opened(context, with_wasm: bool):

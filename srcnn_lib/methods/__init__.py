@@ -44,7 +44,7 @@ def register(name: str, *, label: str) -> Callable:
 def get(
     name: str, *, model: str | None = None, scale: int | None = None, device="auto"
 ) -> Method:
-    """The method of that name, one of `NAMES`, for one scale, on auto, cpu or cuda.
+    """The method of that name, one of `NAMES`, for one scale, on auto, cpu, cuda or mps.
 
     `model` is for "srcnn" one of `checkpoints.load`, 9-1-5 where not given, or with a
     plus, as in "9-5-5+", its `SelfEnsemble`; else see `trained.parts`.  Raises
